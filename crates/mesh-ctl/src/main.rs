@@ -1,0 +1,2 @@
+//! mesh-ctl
+fn main() {}

@@ -1,0 +1,2 @@
+//! mesh-discovery
+fn main() {}

@@ -1,0 +1,2 @@
+//! mesh-init
+fn main() {}

@@ -1,0 +1,2 @@
+//! mesh-proxy
+fn main() {}
