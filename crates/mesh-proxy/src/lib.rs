@@ -1,1 +1,16 @@
-//! mesh-proxy
+//! The sidecar, in the order in which a connection walks through it.
+//!
+//! ENTER at `listener`, be decrypted by `tls`, pass `network` and, if it is HTTP, `http`, LEAVE by `upstream`.
+//! Beside the path stand `xds` and `identity`, which configure it, `admin`, which shows it, and [`telemetry`],
+//! which measures it. `app` is the only wiring.
+//!
+//! The path runs on workers: one thread a core, each with its own current-thread runtime, pools and counters
+//! (`worker`). It takes no lock and awaits nothing of the control side: what it reads is published as immutable values
+//! ([`publish`]) under interned names ([`slot`]).
+
+pub mod connection; //       the facts about one downstream connection
+pub mod flag; //             why a request did what it did: response flags
+pub mod publish; //          values that the control side replaces and workers read
+pub mod slot; //             interned names for what may arrive in any order
+
+pub mod telemetry; //        beside the path: what measures it
