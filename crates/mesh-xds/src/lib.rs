@@ -1,1 +1,3 @@
 //! mesh-xds
+
+pub mod pb;
