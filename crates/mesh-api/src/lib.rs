@@ -8,6 +8,7 @@
 //! types is compiled once.
 
 pub mod manifest;
+pub mod mesh_config;
 mod yaml;
 
 /// The Kubernetes API types of the version that the whole workspace uses.
