@@ -8,6 +8,8 @@
 //! (`worker`). It takes no lock and awaits nothing of the control side: what it reads is published as immutable values
 //! ([`publish`]) under interned names ([`slot`]).
 
+pub mod tls; //              server and client sides, SPIFFE verification, secrets
+
 pub mod connection; //       the facts about one downstream connection
 pub mod flag; //             why a request did what it did: response flags
 pub mod publish; //          values that the control side replaces and workers read

@@ -32,11 +32,25 @@ impl<N, T> Slot<N, T> {
         self.value.publish(Arc::new(value));
     }
 
+    /// Which of its values it holds: equal versions of one slot are the same value.
+    pub fn version(&self) -> SlotVersion {
+        SlotVersion(self.value.generation())
+    }
+
+    /// Whether it holds a value. Takes a lock, as [`Slot::load`].
+    pub fn is_filled(&self) -> bool {
+        self.value.load().is_some()
+    }
+
     /// What is in it. Takes a lock: for the control side; workers use [`SlotCache`].
     pub fn load(&self) -> Option<Arc<T>> {
         (*self.value.load()).clone()
     }
 }
+
+/// Number of a value in a slot; the default stands for no slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SlotVersion(u64);
 
 /// All slots of one kind.
 #[derive(Debug)]
