@@ -8,6 +8,7 @@
 //! (`worker`). It takes no lock and awaits nothing of the control side: what it reads is published as immutable values
 //! ([`publish`]) under interned names ([`slot`]).
 
+pub mod listener; // ENTER   accept, original destination, inspect, pick the filter chain, drain
 pub mod tls; //              server and client sides, SPIFFE verification, secrets
 
 pub mod connection; //       the facts about one downstream connection
