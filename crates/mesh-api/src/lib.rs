@@ -7,9 +7,10 @@
 //! It is also the one crate that names `k8s-openapi` for the others: use [`k8s`], so that one version of these large
 //! types is compiled once.
 
+pub mod annotation;
 pub mod manifest;
 pub mod mesh_config;
-mod yaml;
+pub mod yaml;
 
 /// The Kubernetes API types of the version that the whole workspace uses.
 pub use k8s_openapi as k8s;

@@ -15,7 +15,7 @@ mod unknown;
 
 pub use document::Document;
 pub use invalid::{Invalid, Reason};
-pub use object::{Object, Other};
+pub use object::{Object, Other, typed_value};
 pub use place::Place;
 pub use split::{Chunk, split};
 pub use unknown::unknown_fields;

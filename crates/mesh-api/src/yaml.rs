@@ -1,14 +1,21 @@
-//! The YAML dialect and the limits of every parse in this crate.
+//! YAML in and out, in the dialect of Kubernetes' tools.
 //!
-//! The dialect is kubectl's: YAML 1.1 scalars, duplicate keys refused, merge keys and aliases expanded. Nesting beyond
+//! Reading follows kubectl: YAML 1.1 scalars, duplicate keys refused, merge keys and aliases expanded. Nesting beyond
 //! [`MAX_DEPTH`] and alias bombs are refused while parsing, before a value is built, so that no later walk over a value
 //! can overflow the stack. The parser itself recurses with large frames, so it runs on a stack of its own.
+//!
+//! Writing follows Go's encoder, because users compare our output with istioctl's and kubectl's by eye and by diff.
+
+mod emit;
+mod plain;
 
 use serde::de::DeserializeOwned;
 use serde_saphyr::{Error, MessageFormatter, Options, UserMessageFormatter};
 
+pub use emit::to_string;
+
 /// Deepest nesting of a document. The deepest published CRD schemas stay below half of it.
-const MAX_DEPTH: usize = 100;
+pub const MAX_DEPTH: usize = 100;
 
 /// An unoptimized build needs about 40 KiB a level.
 const STACK_BYTES: usize = 16 << 20;
@@ -16,18 +23,18 @@ const STACK_BYTES: usize = 16 << 20;
 /// Why a text is not YAML, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub(crate) struct SyntaxError {
+pub struct SyntaxError {
     /// Line of the text, from 1.
-    pub(crate) line: usize,
+    pub line: usize,
     /// What the parser says; control characters of the text are escaped.
-    pub(crate) message: String,
+    pub message: String,
 }
 
 /// Parses one YAML document.
 ///
 /// # Errors
 /// If the text is not YAML, exceeds the limits, or holds more than one document.
-pub(crate) fn from_str<T: DeserializeOwned + Send>(text: &str) -> Result<T, SyntaxError> {
+pub fn from_str<T: DeserializeOwned + Send>(text: &str) -> Result<T, SyntaxError> {
     let parse = || {
         serde_saphyr::from_str_with_options(text, options())
             .map_err(|error| SyntaxError::new(&error))
@@ -72,3 +79,6 @@ fn options() -> Options {
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -163,15 +163,20 @@ impl Document {
     /// # Errors
     /// If a field holds something that its type cannot; the error names the path of the field.
     pub fn typed<T: DeserializeOwned>(&self) -> Result<T, Invalid> {
-        serde_path_to_error::deserialize(&self.value).map_err(|error| {
-            let reason = Reason::Field {
-                path: error.path().to_string(),
-                message: error.inner().to_string(),
-            };
-            Invalid {
-                place: self.place.clone(),
-                reason,
-            }
+        typed_value(&self.value).map_err(|reason| Invalid {
+            place: self.place.clone(),
+            reason,
         })
     }
+}
+
+/// `value` as a `T`.
+///
+/// # Errors
+/// [`Reason::Field`] if a field holds something that its type cannot.
+pub fn typed_value<T: DeserializeOwned>(value: &Value) -> Result<T, Reason> {
+    serde_path_to_error::deserialize(value).map_err(|error| Reason::Field {
+        path: error.path().to_string(),
+        message: error.inner().to_string(),
+    })
 }
