@@ -1,3 +1,4 @@
 //! mesh-xds
 
+pub mod json;
 pub mod pb;

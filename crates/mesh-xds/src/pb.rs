@@ -35,6 +35,11 @@ pub mod istio {
     }
 }
 
+/// What envoy-types leaves out of `xds.type.v3`.
+pub mod xds_type {
+    include!("generated/xds.r#type.v3.rs");
+}
+
 /// The messages of udpa that are still sent.
 pub mod udpa {
     /// `udpa.type.v1`.
@@ -52,6 +57,7 @@ mod tests {
 
     use super::istio::{alpn, auth, metadata_exchange, nds, peer_metadata, stats};
     use super::udpa::r#type::v1::TypedStruct;
+    use super::xds_type;
 
     #[test]
     fn types_have_the_names_that_peers_send() {
@@ -83,6 +89,10 @@ mod tests {
             (
                 TypedStruct::type_url(),
                 "type.googleapis.com/udpa.type.v1.TypedStruct",
+            ),
+            (
+                xds_type::TypedStruct::type_url(),
+                "type.googleapis.com/xds.type.v3.TypedStruct",
             ),
         ] {
             assert_eq!(ours, peers);

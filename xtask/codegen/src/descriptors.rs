@@ -20,14 +20,12 @@ const WANTED: &[&str] = &[
     "google/protobuf/",
     "google/rpc/status.proto",
     "istio/",
-    "udpa/type/",
-    "xds/core/",
-    "xds/type/",
+    "udpa/",
+    "xds/",
 ];
 
 /// Parts of the paths of extensions that no sidecar runs: other protocols, other transports, code in plug-ins.
 const UNWANTED: &[&str] = &[
-    "/descriptor.proto",
     "/a2a/",
     "/ai_filters/",
     "/ai_protocol_manager/",
