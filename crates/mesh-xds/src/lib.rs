@@ -1,4 +1,19 @@
-//! mesh-xds
+//! Envoy's protobuf, and nothing that runs it: the only crate that names those messages.
+//!
+//! The other crates see the values of `mesh-model`; here they get their form on the wire and are read back from it.
 
-pub mod json;
-pub mod pb;
+pub mod json; // their canonical JSON
+pub mod pb; // the messages themselves
+pub mod resource; // the contract of a resource
+
+// Resources, one file each
+mod endpoint;
+
+// What they are made of
+mod address;
+mod decode;
+mod metadata;
+mod sorted;
+
+#[cfg(test)]
+mod arbitrary;

@@ -1,0 +1,91 @@
+//! Socket addresses: IP and TCP port, nothing else.
+
+use crate::{
+    decode::At,
+    pb::envoy::config::core::v3::{
+        Address, SocketAddress, address::Address as Kind, socket_address::PortSpecifier,
+    },
+};
+use std::{
+    mem::take,
+    net::{IpAddr, SocketAddr},
+};
+
+/// An IP address with its port.
+pub(crate) fn encode(address: SocketAddr) -> Address {
+    Address {
+        address: Some(Kind::SocketAddress(socket(address.ip(), address.port()))),
+    }
+}
+
+/// As [`encode`], in the message that sources of connections use.
+pub(crate) fn socket(ip: IpAddr, port: u16) -> SocketAddress {
+    SocketAddress {
+        address: ip.to_string(),
+        port_specifier: Some(PortSpecifier::PortValue(port.into())),
+        ..Default::default()
+    }
+}
+
+/// The address of a listener.
+pub(crate) fn listener(wire: Address, at: &At<'_>) -> Option<SocketAddr> {
+    let address = in_socket(wire, at)?;
+    match (address.ip().is_multicast(), address.port()) {
+        (true, _) => at.refuse("TCP knows no multicast"),
+        (_, 0) => at.refuse("0 is no port"),
+        _ => Some(address),
+    }
+}
+
+/// The address of an endpoint, which one can connect to.
+pub(crate) fn endpoint(wire: Address, at: &At<'_>) -> Option<SocketAddr> {
+    let address = listener(wire, at)?;
+    let broadcast = matches!(address.ip(), IpAddr::V4(ip) if ip.is_broadcast());
+    match address.ip().is_unspecified() || broadcast {
+        true => at.refuse(format!("{} is the address of no host", address.ip())),
+        false => Some(address),
+    }
+}
+
+/// The source address of connections; the port is the kernel's choice.
+pub(crate) fn source(wire: SocketAddress, at: &At<'_>) -> Option<IpAddr> {
+    let address = decode_socket(wire, at)?;
+    match (address.port(), address.ip().is_multicast()) {
+        (0, false) => Some(address.ip()),
+        _ => at.refuse("must be an address of a host, with port 0"),
+    }
+}
+
+fn in_socket(wire: Address, at: &At<'_>) -> Option<SocketAddr> {
+    match wire.address {
+        Some(Kind::SocketAddress(socket)) => decode_socket(socket, &at.field("socket_address")),
+        Some(Kind::Pipe(_)) => at.field("pipe").refuse("Unix sockets are not served"),
+        Some(Kind::EnvoyInternalAddress(_)) => at
+            .field("envoy_internal_address")
+            .refuse("there are no internal listeners"),
+        None => at.refuse("must be set"),
+    }
+}
+
+fn decode_socket(mut wire: SocketAddress, at: &At<'_>) -> Option<SocketAddr> {
+    let text = take(&mut wire.address);
+    // No scope is taken: `fe80::1%eth0` means another host on each machine.
+    let ip = match text.parse::<IpAddr>() {
+        Ok(ip) => Some(ip),
+        Err(_) => at
+            .field("address")
+            .refuse(format!("{text:?} is no IP address")),
+    };
+    let port = match wire.port_specifier.take() {
+        Some(PortSpecifier::PortValue(port)) => match u16::try_from(port) {
+            Ok(port) => Some(port),
+            Err(_) => at.field("port_value").refuse(format!("{port} is no port")),
+        },
+        Some(PortSpecifier::NamedPort(_)) => {
+            at.field("named_port").refuse("ports have numbers here")
+        }
+        None => at.field("port_value").refuse("must be set"),
+    };
+    at.finish(wire);
+    Some(SocketAddr::new(ip?, port?))
+}
