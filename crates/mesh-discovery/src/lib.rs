@@ -1,1 +1,3 @@
 //! mesh-discovery
+
+pub mod ca;

@@ -1,0 +1,122 @@
+//! The certificate authority: signs the workloads' certificates and the control plane's own (Istio
+//! `IstioCertificateService`).
+//!
+//! In the order of a request: [`caller`] finds out who asks (a token or a certificate), [`limit`] keeps one caller from
+//! starving the others, [`request`] checks the signing request, [`authority`] signs. The identity in a certificate is
+//! always the caller's: what a signing request claims about names is not read. Knows nothing of xDS.
+
+pub mod authority; // signing material, and signing
+pub mod bundle; // PEM bundles
+pub mod caller; // who asks
+pub mod directory; // the files of --ca-dir
+pub mod issuer_keys; // keys that tokens are checked with
+pub mod limit; // how often one caller may ask
+pub mod request; // signing requests
+pub mod server_certificate; // the certificate that port 15012 shows
+pub mod service; // the gRPC service
+pub mod token; // service account tokens
+
+use arc_swap::ArcSwap;
+use authority::{Authority, Lifetime};
+use caller::Caller;
+use directory::{CaDirectory, CaError};
+use limit::CallerLimit;
+use request::SigningRequest;
+use std::{sync::Arc, time::SystemTime};
+
+/// The authority in force, with what guards it. Shared by the certificate service and the TLS listener.
+pub struct CertificateAuthority {
+    directory: CaDirectory,
+    current: ArcSwap<Authority>,
+    lifetime: Lifetime,
+    limit: CallerLimit,
+}
+
+/// Why no certificate was issued.
+#[derive(Debug, thiserror::Error)]
+pub enum IssueError {
+    /// The caller asks too often.
+    #[error("too many signing requests from {caller}: try again in {retry_after_s} s")]
+    TooMany {
+        /// Who asked.
+        caller: String,
+        /// Seconds until the next request will be taken.
+        retry_after_s: u64,
+    },
+    /// The request is not acceptable.
+    #[error("the signing request is refused")]
+    Request(#[from] request::RequestError),
+    /// The authority could not sign.
+    #[error("the certificate authority cannot sign")]
+    Sign(#[from] authority::SignError),
+}
+
+impl CertificateAuthority {
+    /// Opens the directory; makes a self-signed root in an empty one.
+    ///
+    /// # Errors
+    /// If the files cannot be read or written, or do not fit together.
+    pub fn open(
+        directory: CaDirectory,
+        trust_domain: &str,
+        lifetime: Lifetime,
+    ) -> Result<Self, CaError> {
+        let now = SystemTime::now();
+        let authority = directory.load_or_create(trust_domain, now)?;
+        Ok(Self {
+            directory,
+            current: ArcSwap::from_pointee(authority),
+            lifetime,
+            limit: CallerLimit::default(),
+        })
+    }
+
+    /// The signing material in force.
+    pub fn authority(&self) -> Arc<Authority> {
+        self.current.load_full()
+    }
+
+    /// Reads the directory again and says whether anything changed. What does not load leaves the old in force.
+    ///
+    /// # Errors
+    /// As [`CertificateAuthority::open`].
+    pub fn reload(&self) -> Result<bool, CaError> {
+        let old = self.authority();
+        let new = self.directory.load(old.trust_domain(), SystemTime::now())?;
+        let changed = new != *old;
+        if changed {
+            self.current.store(Arc::new(new));
+        }
+        Ok(changed)
+    }
+
+    /// Signs `csr` (PEM) for `caller`; the chain is in PEM, leaf first, roots last.
+    ///
+    /// `validity_s` is the wanted lifetime in seconds (`validity_duration`): zero or less means the default, more than
+    /// the maximum means the maximum.
+    ///
+    /// # Errors
+    /// If the caller asks too often, or the request is refused.
+    pub fn issue(
+        &self,
+        caller: &Caller,
+        csr: &str,
+        validity_s: i64,
+    ) -> Result<Vec<String>, IssueError> {
+        self.limit
+            .take(&caller.key())
+            .map_err(|wait| IssueError::TooMany {
+                caller: caller.to_string(),
+                retry_after_s: wait.as_secs().max(1),
+            })?;
+        let request = SigningRequest::from_pem(csr)?;
+        let authority = self.authority();
+        let lifetime = self.lifetime.of_request(validity_s);
+        let leaf =
+            authority.sign_workload(&request, &caller.identity, lifetime, SystemTime::now())?;
+        Ok(authority.chain_of(&leaf))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! The gRPC face of the authority: `istio.v1.auth.IstioCertificateService`.
+//!
+//! Turns metadata into a caller and errors into statuses whose message says what to change. Decides nothing itself.
+
+use super::{
+    CertificateAuthority, IssueError,
+    caller::{Authenticator, Caller, Peer},
+};
+use mesh_xds::pb::istio::auth::{
+    IstioCertificateRequest, IstioCertificateResponse,
+    istio_certificate_service_server::{IstioCertificateService, IstioCertificateServiceServer},
+};
+use std::{error::Error, sync::Arc};
+use tonic::{Request, Response, Status};
+
+/// Largest message taken: a signing request and what surrounds it.
+const MAX_MESSAGE_BYTES: usize = 2 * super::request::MAX_BYTES;
+/// Options of a request that would need another signer or another identity than the caller's.
+const UNSUPPORTED: [&str; 2] = ["CertSigner", "ImpersonatedIdentity"];
+
+/// The service.
+pub struct CertificateService {
+    authority: Arc<CertificateAuthority>,
+    authenticator: Arc<Authenticator>,
+}
+
+impl CertificateService {
+    /// The service, ready to be served.
+    pub fn new(
+        authority: Arc<CertificateAuthority>,
+        authenticator: Arc<Authenticator>,
+    ) -> IstioCertificateServiceServer<Self> {
+        IstioCertificateServiceServer::new(Self {
+            authority,
+            authenticator,
+        })
+        .max_decoding_message_size(MAX_MESSAGE_BYTES)
+    }
+}
+
+#[tonic::async_trait]
+impl IstioCertificateService for CertificateService {
+    async fn create_certificate(
+        &self,
+        request: Request<IstioCertificateRequest>,
+    ) -> Result<Response<IstioCertificateResponse>, Status> {
+        let caller = authenticate(&self.authenticator, &request)?;
+        let message = request.into_inner();
+        refuse_unsupported(&message)?;
+        match self
+            .authority
+            .issue(&caller, &message.csr, message.validity_duration)
+        {
+            Ok(cert_chain) => {
+                tracing::debug!(%caller, proof = ?caller.proof, "issued a certificate");
+                Ok(Response::new(IstioCertificateResponse { cert_chain }))
+            }
+            Err(e) => {
+                let status = status(&e);
+                tracing::warn!(%caller, code = ?status.code(), reason = status.message(), "refused a signing request");
+                Err(status)
+            }
+        }
+    }
+}
+
+/// Who sent a gRPC request.
+///
+/// # Errors
+/// `UNAUTHENTICATED` if nothing proves an identity.
+pub fn authenticate<T>(
+    authenticator: &Authenticator,
+    request: &Request<T>,
+) -> Result<Caller, Status> {
+    let peer = request.extensions().get::<Peer>();
+    let authorization = request
+        .metadata()
+        .get("authorization")
+        .map(|value| value.to_str().unwrap_or_default());
+    authenticator
+        .authenticate(peer.and_then(|p| p.identity.as_ref()), authorization)
+        .map_err(|e| {
+            let address = peer.map(|p| p.address);
+            tracing::warn!(?address, reason = %e, "refused an unauthenticated caller");
+            Status::unauthenticated(e.to_string())
+        })
+}
+
+fn refuse_unsupported(message: &IstioCertificateRequest) -> Result<(), Status> {
+    let options = message.metadata.iter().flat_map(|m| &m.fields);
+    let set = |value: &prost_types::Value| {
+        use prost_types::value::Kind;
+        !matches!(&value.kind, None | Some(Kind::NullValue(_)))
+            && !matches!(&value.kind, Some(Kind::StringValue(s)) if s.is_empty())
+    };
+    match options
+        .into_iter()
+        .find(|(name, value)| UNSUPPORTED.contains(&name.as_str()) && set(value))
+    {
+        Some((name, _)) => Err(Status::invalid_argument(format!(
+            "the option {name} is not supported: leave it out"
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn status(error: &IssueError) -> Status {
+    let reason = with_causes(error);
+    match error {
+        IssueError::TooMany { .. } => Status::resource_exhausted(reason),
+        IssueError::Request(_) => Status::invalid_argument(reason),
+        IssueError::Sign(_) => Status::unavailable(reason),
+    }
+}
+
+/// The whole reason in one line, each cause after a colon.
+fn with_causes(error: &(dyn Error + 'static)) -> String {
+    std::iter::successors(Some(error), |&e| e.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
+#[cfg(test)]
+mod tests;
