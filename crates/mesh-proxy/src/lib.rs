@@ -11,6 +11,8 @@
 pub mod listener; // ENTER   accept, original destination, inspect, pick the filter chain, drain
 pub mod tls; //              server and client sides, SPIFFE verification, secrets
 
+pub mod network; //  LAYER 4 metadata exchange, tcp proxy, the one two-way copy
+
 pub mod connection; //       the facts about one downstream connection
 pub mod flag; //             why a request did what it did: response flags
 pub mod publish; //          values that the control side replaces and workers read
