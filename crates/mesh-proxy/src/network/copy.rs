@@ -49,8 +49,14 @@ where
     U: AsyncRead + AsyncWrite + Unpin,
 {
     let (received, sent) = (Cell::new(0), Cell::new(0));
-    let mut downstream = Counted { io: downstream, read: &received };
-    let mut upstream = Counted { io: upstream, read: &sent };
+    let mut downstream = Counted {
+        io: downstream,
+        read: &received,
+    };
+    let mut upstream = Counted {
+        io: upstream,
+        read: &sent,
+    };
     let cause = tokio::select! {
         copied = copy_bidirectional_with_sizes(&mut downstream, &mut upstream, BUFFER, BUFFER) => match copied {
             Ok(_) => Cause::Done,
@@ -58,12 +64,18 @@ where
         },
         () = nothing_moves(&received, &sent, idle) => Cause::Idle,
     };
-    Ended { received: received.get(), sent: sent.get(), cause }
+    Ended {
+        received: received.get(),
+        sent: sent.get(),
+        cause,
+    }
 }
 
 /// Ends once both counters stood still for `idle`. Looks once in that time, so it may take up to twice as long.
 async fn nothing_moves(received: &Cell<u64>, sent: &Cell<u64>, idle: Option<Duration>) {
-    let Some(idle) = idle.filter(|idle| !idle.is_zero()) else { return pending().await };
+    let Some(idle) = idle.filter(|idle| !idle.is_zero()) else {
+        return pending().await;
+    };
     loop {
         let before = (received.get(), sent.get());
         sleep(idle).await;
@@ -80,7 +92,11 @@ struct Counted<'a, S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Counted<'_, S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut *self.io).poll_read(cx, buf);
         let more = buf.filled().len() - before;
@@ -90,7 +106,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<'_, S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<'_, S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut *self.io).poll_write(cx, buf)
     }
 
@@ -115,14 +135,21 @@ mod tests {
             client.write_all(b"question").await.expect("written");
             client.shutdown().await.expect("half-closed");
             let mut asked = String::new();
-            server.read_to_string(&mut asked).await.expect("end of the question");
-            server.write_all(b"the answer").await.expect("written after the client was done");
+            server
+                .read_to_string(&mut asked)
+                .await
+                .expect("end of the question");
+            server
+                .write_all(b"the answer")
+                .await
+                .expect("written after the client was done");
             drop(server);
             let mut answered = String::new();
             client.read_to_string(&mut answered).await.expect("answer");
             (asked, answered)
         };
-        let (ended, (asked, answered)) = tokio::join!(two_way(&mut downstream, &mut upstream, None), peers);
+        let (ended, (asked, answered)) =
+            tokio::join!(two_way(&mut downstream, &mut upstream, None), peers);
         assert!(matches!(ended.cause, Cause::Done), "{ended:?}");
         assert_eq!((ended.received, ended.sent), (8, 10));
         assert_eq!((&*asked, &*answered), ("question", "the answer"));
@@ -141,7 +168,14 @@ mod tests {
         };
         let start = tokio::time::Instant::now();
         let (ended, ()) = tokio::join!(two_way(&mut downstream, &mut upstream, Some(idle)), talk);
-        assert!(matches!(ended.cause, Cause::Idle) && ended.received == 5, "{ended:?}");
-        assert!(start.elapsed() >= Duration::from_secs(50), "{:?}", start.elapsed());
+        assert!(
+            matches!(ended.cause, Cause::Idle) && ended.received == 5,
+            "{ended:?}"
+        );
+        assert!(
+            start.elapsed() >= Duration::from_secs(50),
+            "{:?}",
+            start.elapsed()
+        );
     }
 }

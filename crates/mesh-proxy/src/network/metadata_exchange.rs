@@ -48,10 +48,15 @@ pub enum Error {
 ///
 /// # Errors
 /// If the stream fails, or the peer's message is broken or does not come.
-pub async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, ours: &[u8]) -> Result<Workload, Error> {
+pub async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    ours: &[u8],
+) -> Result<Workload, Error> {
     stream.write_all(ours).await?;
     stream.flush().await?;
-    timeout(PATIENCE, read(stream)).await.map_err(|_| Error::Timeout)?
+    timeout(PATIENCE, read(stream))
+        .await
+        .map_err(|_| Error::Timeout)?
 }
 
 async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Workload, Error> {
@@ -66,12 +71,17 @@ async fn read<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Workload, Error> {
     let mut message = vec![0; length as usize];
     stream.read_exact(&mut message).await?;
     let any = Any::decode(&message[..]).map_err(Error::Decode)?;
-    Ok(workload(&Struct::decode(&any.value[..]).map_err(Error::Decode)?))
+    Ok(workload(
+        &Struct::decode(&any.value[..]).map_err(Error::Decode)?,
+    ))
 }
 
 /// The message that says who we are.
 pub fn encode(metadata: &Struct) -> Vec<u8> {
-    let any = Any { type_url: STRUCT.into(), value: metadata.encode_to_vec() };
+    let any = Any {
+        type_url: STRUCT.into(),
+        value: metadata.encode_to_vec(),
+    };
     let mut message = Vec::with_capacity(8 + any.encoded_len());
     message.extend(MAGIC.to_be_bytes());
     // A node's metadata is a few hundred bytes; it can't reach the 4 GiB that the length could not say.
@@ -82,15 +92,27 @@ pub fn encode(metadata: &Struct) -> Vec<u8> {
 
 /// Our metadata in the form that peers read: the keys of Istio's node metadata.
 pub fn metadata(workload: &Workload) -> Struct {
-    let text = |text: &str| Value { kind: Some(Kind::StringValue(text.into())) };
+    let text = |text: &str| Value {
+        kind: Some(Kind::StringValue(text.into())),
+    };
     let fields = |pairs: &[(&str, &str)]| Struct {
-        fields: pairs.iter().filter(|(_, v)| !v.is_empty()).map(|(k, v)| ((*k).to_owned(), text(v))).collect(),
+        fields: pairs
+            .iter()
+            .filter(|(_, v)| !v.is_empty())
+            .map(|(k, v)| ((*k).to_owned(), text(v)))
+            .collect(),
     };
     let labels = fields(&[
         ("app", &workload.app),
         ("version", &workload.version),
-        (mesh_model::annotation::CANONICAL_NAME, &workload.canonical_name),
-        (mesh_model::annotation::CANONICAL_REVISION, &workload.canonical_revision),
+        (
+            mesh_model::annotation::CANONICAL_NAME,
+            &workload.canonical_name,
+        ),
+        (
+            mesh_model::annotation::CANONICAL_REVISION,
+            &workload.canonical_revision,
+        ),
     ]);
     let mut all = fields(&[
         ("NAME", &workload.name),
@@ -98,7 +120,12 @@ pub fn metadata(workload: &Workload) -> Struct {
         ("NAMESPACE", &workload.namespace),
         ("CLUSTER_ID", &workload.cluster),
     ]);
-    all.fields.insert("LABELS".into(), Value { kind: Some(Kind::StructValue(labels)) });
+    all.fields.insert(
+        "LABELS".into(),
+        Value {
+            kind: Some(Kind::StructValue(labels)),
+        },
+    );
     all
 }
 
@@ -130,13 +157,22 @@ mod tests {
 
     fn nginx() -> Workload {
         let [name, namespace, app] = ["nginx", "test", "web"].map(Arc::from);
-        Workload { canonical_name: Arc::clone(&name), name, namespace, app, ..Default::default() }
+        Workload {
+            canonical_name: Arc::clone(&name),
+            name,
+            namespace,
+            app,
+            ..Default::default()
+        }
     }
 
     #[tokio::test]
     async fn both_sides_learn_who_the_other_is() {
         let (mut a, mut b) = duplex(4096);
-        let (ours, theirs) = (encode(&metadata(&nginx())), encode(&metadata(&Workload::default())));
+        let (ours, theirs) = (
+            encode(&metadata(&nginx())),
+            encode(&metadata(&Workload::default())),
+        );
         let (at_a, at_b) = tokio::join!(exchange(&mut a, &ours), exchange(&mut b, &theirs));
         assert_eq!(at_a.expect("exchanged"), Workload::default());
         assert_eq!(at_b.expect("exchanged"), nginx());
@@ -147,7 +183,10 @@ mod tests {
         for (bytes, want) in [
             (&b"GET / HTTP/1.1\r\n"[..], "is not the magic number"),
             (&[0x3D, 0x23, 0x04, 0x67, 0xff, 0, 0, 0], "is longer than"),
-            (&[0x3D, 0x23, 0x04, 0x67, 0, 0, 0, 2, 0xff, 0xff], "no Any of a Struct"),
+            (
+                &[0x3D, 0x23, 0x04, 0x67, 0, 0, 0, 2, 0xff, 0xff],
+                "no Any of a Struct",
+            ),
             (&[0x3D, 0x23], "timed out"),
         ] {
             let (mut a, mut b) = duplex(4096);
@@ -162,7 +201,18 @@ mod tests {
     fn the_wire_form() {
         let message = encode(&Struct::default());
         let url = b"type.googleapis.com/google.protobuf.Struct";
-        let mut want = vec![0x3D, 0x23, 0x04, 0x67, 0, 0, 0, url.len() as u8 + 2, 0x0a, url.len() as u8];
+        let mut want = vec![
+            0x3D,
+            0x23,
+            0x04,
+            0x67,
+            0,
+            0,
+            0,
+            url.len() as u8 + 2,
+            0x0a,
+            url.len() as u8,
+        ];
         want.extend_from_slice(url);
         assert_eq!(message, want);
     }

@@ -1,0 +1,111 @@
+//! One table of settings: flag, environment variable, default, meaning. [`Command`] is what was typed; [`Settings`] is
+//! what it means, checked and complete, and the only form that the rest of the program sees.
+
+mod node; // what the proxy says of itself
+mod proxy_config; // the `PROXY_CONFIG` variable
+mod settings; // what was typed → what it means
+
+pub use node::Node;
+pub use settings::{Addresses, Invalid, Paths, Settings};
+
+use std::{net::IpAddr, path::PathBuf};
+
+/// The sidecar proxy of the mesh.
+#[derive(Debug, clap::Parser)]
+#[command(name = "mesh-proxy", version, about, max_term_width = 120)]
+pub struct Command {
+    /// What to run.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What to run.
+#[derive(Debug, clap::Subcommand)]
+pub enum Verb {
+    /// Run the proxy: data path, configuration by xDS, certificates, admin interface.
+    Proxy {
+        /// Kind of proxy.
+        #[command(subcommand)]
+        kind: Kind,
+    },
+    /// Get the workload's certificate and serve it to another data plane (such as Envoy) by SDS on a Unix socket.
+    Agent(Box<Typed>),
+}
+
+/// Kind of proxy.
+#[derive(Debug, clap::Subcommand)]
+pub enum Kind {
+    /// Beside an application, in its pod.
+    Sidecar(Box<Typed>),
+}
+
+/// What was typed, or set in the environment.
+#[derive(Debug, clap::Args)]
+pub struct Typed {
+    /// DNS domain of the pod's namespace, such as `test.svc.cluster.local`.
+    #[arg(long, default_value = "$(POD_NAMESPACE).svc.cluster.local")]
+    pub domain: String,
+    /// Level of the data plane's log: trace, debug, info, warning, error, critical, off.
+    #[arg(long = "proxyLogLevel", default_value = "warning")]
+    pub proxy_log_level: String,
+    /// Levels of single components, `component:level,…`.
+    #[arg(long = "proxyComponentLogLevel", default_value = "misc:error")]
+    pub proxy_component_log_level: String,
+    /// Level of the agent's log, `scope:level,…`.
+    #[arg(long = "log_output_level", default_value = "default:info")]
+    pub log_output_level: String,
+    /// Worker threads; 0: one for each core. Default: `concurrency` of PROXY_CONFIG, else the CPU limit, else one for
+    /// each core.
+    #[arg(long)]
+    pub concurrency: Option<usize>,
+
+    /// Name of the pod.
+    #[arg(long, env = "POD_NAME")]
+    pub pod_name: String,
+    /// Namespace of the pod.
+    #[arg(long, env = "POD_NAMESPACE")]
+    pub pod_namespace: String,
+    /// Address of the pod.
+    #[arg(long, env = "INSTANCE_IP")]
+    pub instance_ip: IpAddr,
+    /// Service account of the pod.
+    #[arg(long, env = "SERVICE_ACCOUNT", default_value = "default")]
+    pub service_account: String,
+    /// CPU limit in cores, rounded up.
+    #[arg(long, env = "ISTIO_CPU_LIMIT")]
+    pub cpu_limit: Option<usize>,
+    /// Trust domain of the mesh.
+    #[arg(long, env = "TRUST_DOMAIN", default_value = "cluster.local")]
+    pub trust_domain: String,
+    /// Address of the certificate authority, `host:port`. Default: the discovery address.
+    #[arg(long, env = "CA_ADDR")]
+    pub ca_addr: Option<String>,
+    /// JSON of the non-default part of Istio's ProxyConfig.
+    #[arg(long, env = "PROXY_CONFIG", default_value = "{}")]
+    pub proxy_config: String,
+
+    /// Token that proves the service account.
+    #[arg(
+        long,
+        env = "TOKEN_PATH",
+        default_value = "/var/run/secrets/tokens/istio-token"
+    )]
+    pub token_path: PathBuf,
+    /// Roots under which the control plane's certificate must be.
+    #[arg(
+        long,
+        env = "CA_ROOT_PATH",
+        default_value = "/var/run/secrets/istio/root-cert.pem"
+    )]
+    pub ca_root_path: PathBuf,
+    /// Socket on which `agent` serves SDS.
+    #[arg(
+        long,
+        env = "SDS_SOCKET",
+        default_value = "/var/run/secrets/workload-spiffe-uds/socket"
+    )]
+    pub sds_socket: PathBuf,
+    /// Folder of the downward API, with the file `labels`.
+    #[arg(long, env = "POD_INFO_DIR", default_value = "/etc/istio/pod")]
+    pub pod_info_dir: PathBuf,
+}
