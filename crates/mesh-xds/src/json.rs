@@ -57,3 +57,6 @@ fn has_own_form(full_name: &str) -> bool {
             )
         })
 }
+
+#[cfg(test)]
+mod hostile_tests;

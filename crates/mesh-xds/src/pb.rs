@@ -112,4 +112,12 @@ mod tests {
         };
         assert_eq!(response.encode_to_vec(), [0x0a, 1, b'l', 0x0a, 1, b'r']);
     }
+
+    #[test]
+    fn the_certificate_service_has_istios_name() {
+        assert_eq!(
+            auth::istio_certificate_service_server::SERVICE_NAME,
+            "istio.v1.auth.IstioCertificateService"
+        );
+    }
 }
