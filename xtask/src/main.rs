@@ -1,2 +1,56 @@
-//! e2e
-fn main() {}
+//! `cargo xtask`: one verb for each chore.
+//!
+//! Stands on the standard library alone, so that its first line comes within seconds on a bare machine; whatever a chore
+//! needs is built by cargo, whose progress is shown.
+
+mod chore; // running commands and saying how they went
+mod demo; // the mesh's main job on this machine
+mod rungs; // the tests, rung by rung
+mod system; // what the machine has, and installing what it lacks
+mod tidy; // the edges between crates
+
+use chore::Outcome;
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask VERB
+
+  demo [--once] [--json]   run the mesh's main job here: namespaces, iptables, certificates, mutual TLS
+  test [FILTER]            run every rung of the tests that this machine can run
+  bench [ARG ...]          measure the proxy beside Envoy
+  codegen [--check]        write descriptors and generated code (--check: fail if they are stale)
+  tidy                     check the edges between crates and the form of the tree
+  help                     print this
+
+Each verb that needs something of the system says so first. As root, on a machine with apt, it is installed.
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (verb, rest) = arguments
+        .split_first()
+        .map_or(("help", &[][..]), |(verb, rest)| (verb.as_str(), rest));
+    let outcome = match verb {
+        "demo" => demo::demo(rest),
+        "test" => rungs::test(rest),
+        "bench" => demo::bench(rest),
+        "codegen" => chore::cargo(&["run", "--quiet", "--package", "mesh-codegen", "--"], rest),
+        "tidy" => tidy::tidy(),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => Err(format!("`{other}` is no verb\nhint: cargo xtask help")),
+    };
+    report(outcome)
+}
+
+fn report(outcome: Outcome) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The tests, rung by rung, and which rungs were skipped and why.
+
+use crate::{
+    chore::{Outcome, cargo_command, run},
+    system::{self, NETNS},
+    tidy,
+};
+use std::time::Instant;
+
+/// How a rung went.
+enum Went {
+    Passed,
+    Failed(String),
+    Skipped(String),
+}
+
+/// Runs every rung that this machine can run. Tests of the netns rung are those marked `#[ignore = "netns: …"]`.
+pub(crate) fn test(filter: &[String]) -> Outcome {
+    println!("rungs: tidy, unit + golden + component, netns");
+    let rungs: [(&str, fn(&[String]) -> Went); 3] = [
+        ("tidy", run_tidy),
+        ("unit, golden, component", local),
+        ("netns", netns),
+    ];
+    let mut lines = Vec::new();
+    let mut failed = false;
+    for (name, rung) in rungs {
+        println!("\n== {name}");
+        let start = Instant::now();
+        let went = rung(filter);
+        let seconds = start.elapsed().as_secs();
+        lines.push(match &went {
+            Went::Passed => format!("passed   {name} ({seconds} s)"),
+            Went::Failed(error) => format!("FAILED   {name} ({seconds} s): {error}"),
+            Went::Skipped(why) => format!("skipped  {name}: {why}"),
+        });
+        failed |= matches!(went, Went::Failed(_));
+    }
+    println!("\n{}", lines.join("\n"));
+    if failed {
+        Err("tests failed".into())
+    } else {
+        Ok(())
+    }
+}
+
+fn went(outcome: Outcome) -> Went {
+    outcome.map_or_else(Went::Failed, |()| Went::Passed)
+}
+
+fn run_tidy(_: &[String]) -> Went {
+    went(tidy::tidy())
+}
+
+fn local(filter: &[String]) -> Went {
+    went(run(cargo_command()
+        .args(["test", "--workspace", "--quiet", "--"])
+        .args(filter)))
+}
+
+fn netns(filter: &[String]) -> Went {
+    if !system::is_root() {
+        return Went::Skipped("needs root\nhint: sudo -E cargo xtask test".into());
+    }
+    if let Err(error) = system::provide(NETNS) {
+        return Went::Skipped(error);
+    }
+    // One at a time: each test owns processes, namespaces and timing of its own.
+    let arguments = [
+        "test",
+        "--workspace",
+        "--quiet",
+        "--",
+        "--ignored",
+        "--test-threads",
+        "1",
+    ];
+    went(run(cargo_command().args(arguments).args(filter)))
+}

@@ -1,0 +1,88 @@
+//! What the machine has, and installing what it lacks.
+
+use crate::chore::{Outcome, run};
+use std::{path::PathBuf, process::Command};
+
+/// A program that a chore needs.
+pub(crate) struct Need {
+    /// Name of the program.
+    pub(crate) program: &'static str,
+    /// Debian package that has it.
+    pub(crate) package: &'static str,
+}
+
+/// What running pods in network namespaces takes.
+pub(crate) const NETNS: &[Need] = &[
+    Need {
+        program: "iptables-restore",
+        package: "iptables",
+    },
+    Need {
+        program: "ip",
+        package: "iproute2",
+    },
+    Need {
+        program: "curl",
+        package: "curl",
+    },
+];
+
+/// Where `program` is, looking also where a user's PATH often does not.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let more = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
+    std::env::split_paths(&path)
+        .chain(more)
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file())
+}
+
+/// Whether we are root.
+pub(crate) fn is_root() -> bool {
+    // The owner of our own entry in /proc is our effective user.
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0)
+}
+
+/// The needs that are not met.
+pub(crate) fn missing(needs: &'static [Need]) -> Vec<&'static Need> {
+    needs
+        .iter()
+        .filter(|need| find(need.program).is_none())
+        .collect()
+}
+
+/// Sees to it that `needs` are met: installs what is missing as root with apt, else says how to.
+pub(crate) fn provide(needs: &'static [Need]) -> Outcome {
+    let lacking = missing(needs);
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    let programs: Vec<_> = lacking.iter().map(|need| need.program).collect();
+    let packages: Vec<_> = lacking.iter().map(|need| need.package).collect();
+    let install = format!(
+        "apt-get install -y --no-install-recommends {}",
+        packages.join(" ")
+    );
+    if !is_root() || find("apt-get").is_none() {
+        return Err(format!(
+            "{} not found\nhint: as root: {install}",
+            programs.join(", ")
+        ));
+    }
+    println!("{} not found: {install}", programs.join(", "));
+    let mut apt = Command::new("apt-get");
+    let apt = apt.env("DEBIAN_FRONTEND", "noninteractive").arg("-qq");
+    run(Command::new("apt-get").args(["-qq", "update"]))?;
+    run(apt
+        .args(["install", "-y", "--no-install-recommends"])
+        .args(&packages))?;
+    let still = missing(needs);
+    if let Some(need) = still.first() {
+        return Err(format!(
+            "package {} did not bring {}",
+            need.package, need.program
+        ));
+    }
+    Ok(())
+}
