@@ -2,6 +2,7 @@
 //!
 //! The other crates see the values of `mesh-model`; here they get their form on the wire and are read back from it.
 
+pub mod ads; // how they travel: both ends, without I/O
 pub mod json; // their canonical JSON
 pub mod pb; // the messages themselves
 pub mod resource; // the contract of a resource
