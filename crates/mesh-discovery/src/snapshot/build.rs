@@ -1,0 +1,196 @@
+//! The next world from the last one and what was touched since.
+//!
+//! Every part is a pure function of the stores, computed again only where it was touched and compared with what it was:
+//! what comes out equal changes nothing. So a world made by deltas equals one made from scratch.
+
+use super::{Change, Service, ServiceEndpoints, Services, Workload, World};
+use crate::watch::{ObjectRef, Stores, Touched};
+use mesh_api::{k8s::api::discovery::v1::Endpoint, mesh_config::MeshConfig};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
+
+impl World {
+    /// The world as the stores have it, of which `touched` was written since this one; and how the two differ.
+    pub fn next(&self, stores: &Stores, touched: &Touched) -> (Self, Change) {
+        let mut next = Builder {
+            world: self.clone(),
+            stores,
+            change: Change::default(),
+        };
+        next.mesh(touched);
+        next.services(touched);
+        let pods = next.workloads(touched);
+        next.endpoints(touched, &pods);
+        (next.world, next.change)
+    }
+}
+
+struct Builder<'a> {
+    world: World,
+    stores: &'a Stores,
+    change: Change,
+}
+
+/// Pods that changed; `None` for those that are gone.
+type Pods = BTreeMap<ObjectRef, Option<Arc<Workload>>>;
+
+impl Builder<'_> {
+    /// What is not understood is refused as a whole: the last good settings stay.
+    fn mesh(&mut self, touched: &Touched) {
+        let name = ObjectRef::new(self.world.cluster.system_namespace.as_str(), "istio");
+        if !touched.config_maps.contains(&name) {
+            return;
+        }
+        let data = self
+            .stores
+            .config_map(&name)
+            .and_then(|map| map.data.as_ref()?.get("mesh"));
+        let Ok(read) = MeshConfig::read(data.map_or("", String::as_str)) else {
+            return;
+        };
+        if read.value != *self.world.mesh {
+            self.world.mesh = Arc::new(read.value);
+            self.change.full = true;
+        }
+    }
+
+    fn services(&mut self, touched: &Touched) {
+        let changed: BTreeMap<Arc<str>, Option<Arc<Service>>> = touched
+            .services
+            .iter()
+            .map(|name| (self.host(name), self.service(name)))
+            .filter(|(host, now)| self.world.services.get(host) != now.as_ref())
+            .collect();
+        if changed.is_empty() {
+            return;
+        }
+        let kept = self
+            .world
+            .services
+            .iter()
+            .filter(|s| !changed.contains_key(&s.host))
+            .cloned();
+        let all: Vec<_> = kept.chain(changed.values().flatten().cloned()).collect();
+        self.world.services = Arc::new(Services::new(all));
+        self.change.full = true;
+    }
+
+    fn service(&self, name: &ObjectRef) -> Option<Arc<Service>> {
+        let object = self.stores.service(name)?;
+        Some(Arc::new(Service::from_kubernetes(
+            object,
+            &self.world.cluster.domain,
+        )))
+    }
+
+    fn workloads(&mut self, touched: &Touched) -> Pods {
+        let of_nodes = self.world.workloads.iter().filter(|w| {
+            let node = w.node.clone().map(|node| ObjectRef::new("", node));
+            node.is_some_and(|node| touched.nodes.contains(&node))
+        });
+        let of_nodes = of_nodes.map(|w| ObjectRef::new(w.namespace.clone(), w.name.clone()));
+        let names: BTreeSet<ObjectRef> = of_nodes.chain(touched.pods.iter().cloned()).collect();
+        let changed: Pods = names
+            .into_iter()
+            .map(|name| (self.workload(&name), name))
+            .filter(|(now, name)| {
+                self.world.workloads.get(&name.namespace, &name.name) != now.as_ref()
+            })
+            .map(|(now, name)| (name, now))
+            .collect();
+        if !changed.is_empty() {
+            self.world.workloads = Arc::new(self.world.workloads.with(&changed));
+            self.change.workloads.extend(changed.keys().cloned());
+        }
+        changed
+    }
+
+    fn workload(&self, name: &ObjectRef) -> Option<Arc<Workload>> {
+        let pod = self.stores.pod(name)?;
+        let node = pod
+            .spec
+            .as_ref()
+            .and_then(|s| self.stores.node(s.node_name.as_deref()?));
+        Workload::from_kubernetes(pod, node.map(|n| &**n)).map(Arc::new)
+    }
+
+    /// A pod's endpoints all stand in its own namespace.
+    fn endpoints(&mut self, touched: &Touched, pods: &Pods) {
+        let namespaces: BTreeSet<&str> = pods.keys().map(|pod| &*pod.namespace).collect();
+        let beside_pods = namespaces
+            .iter()
+            .flat_map(|namespace| self.stores.services_with_slices(namespace));
+        let services: BTreeSet<&ObjectRef> = beside_pods.chain(&touched.slices).collect();
+        let changed: Vec<(Arc<str>, ServiceEndpoints)> = services
+            .into_iter()
+            .map(|service| (self.host(service), self.service_endpoints(service)))
+            .filter(|(host, now)| self.world.endpoints(host) != now)
+            .collect();
+        if changed.is_empty() {
+            return;
+        }
+        let mut all = (*self.world.endpoints).clone();
+        for (host, now) in changed {
+            self.note(&host, &now);
+            if now == ServiceEndpoints::NONE {
+                all.remove(&host);
+            } else {
+                all.insert(host, Arc::new(now));
+            }
+        }
+        self.world.endpoints = Arc::new(all);
+    }
+
+    fn service_endpoints(&self, service: &ObjectRef) -> ServiceEndpoints {
+        let namespace = &service.namespace;
+        let by_address = |address: IpAddr| {
+            let workload = self.world.workloads.at(address)?;
+            (workload.namespace == *namespace).then_some(workload)
+        };
+        ServiceEndpoints::from_slices(
+            self.stores.slices(service),
+            |endpoint: &Endpoint, address| {
+                let target = endpoint
+                    .target_ref
+                    .as_ref()
+                    .filter(|t| t.kind.as_deref() == Some("Pod"));
+                let named =
+                    target.and_then(|t| self.world.workloads.get(namespace, t.name.as_deref()?));
+                named.or_else(|| by_address(address)).cloned()
+            },
+        )
+    }
+
+    /// Notes what a service's new endpoints mean to proxies.
+    fn note(&mut self, host: &Arc<str>, now: &ServiceEndpoints) {
+        let Some(service) = self.world.services.get(host) else {
+            return; // nobody can see them
+        };
+        let before = self.world.endpoints(host);
+        if before.service_accounts() != now.service_accounts() {
+            self.change.full = true; // clusters name the accounts that they trust
+        }
+        if service.is_headless() {
+            self.change.full = true; // clients have a listener for each, and one decision on TLS for all
+        } else {
+            self.change.endpoints.insert(host.clone());
+        }
+        if service.selector.is_empty() {
+            let pods = before
+                .iter()
+                .chain(now.iter())
+                .filter_map(|e| e.workload.as_ref());
+            self.change
+                .workloads
+                .extend(pods.map(|w| ObjectRef::new(w.namespace.clone(), w.name.clone())));
+        }
+    }
+
+    fn host(&self, service: &ObjectRef) -> Arc<str> {
+        let ObjectRef { namespace, name } = service;
+        format!("{name}.{namespace}.svc.{}", self.world.cluster.domain).into()
+    }
+}

@@ -1,0 +1,107 @@
+//! What listeners of both directions have in common, and the one that takes all outbound traffic.
+
+use super::{access_log, filters, key::Client, tls};
+use crate::snapshot::World;
+use mesh_api::mesh_config::OutboundTrafficMode;
+use mesh_model::{
+    ClusterName, ListenerName,
+    filter::NetworkFilter,
+    listener::{FilterChain, FilterChainMatch, Listener, TransportProtocol},
+    name::{BLACK_HOLE_CLUSTER, Direction, PASSTHROUGH_CLUSTER, VIRTUAL_OUTBOUND},
+    port::OUTBOUND,
+};
+use std::{net::SocketAddr, time::Duration};
+
+/// Takes what the application sends and hands it to the listener of its original destination; what has none goes where
+/// the mesh's policy says.
+pub(super) fn virtual_outbound(world: &World, client: &Client) -> Listener {
+    // A connection to the port itself came from nobody's rules, and passing it through would bring it back here.
+    let to_itself = FilterChain {
+        name: "virtualOutbound-blackhole".into(),
+        matches: FilterChainMatch {
+            destination_port: Some(OUTBOUND),
+            ..Default::default()
+        },
+        ..plain(filters::outbound_tcp(
+            client,
+            BLACK_HOLE_CLUSTER.into(),
+            Vec::new(),
+        ))
+    };
+    let all_else = FilterChain {
+        name: "virtualOutbound-catchall-tcp".into(),
+        ..unknown(world, client)
+    };
+    Listener {
+        name: VIRTUAL_OUTBOUND.into(),
+        bind_to_port: true,
+        use_original_dst: true,
+        filter_chains: vec![to_itself, all_else],
+        // Nothing has to be found out here, so Envoy's own settings stand.
+        listener_filters_timeout: Duration::from_secs(15),
+        continue_on_listener_filters_timeout: false,
+        ..empty(world, Direction::Outbound, client.families.any(OUTBOUND))
+    }
+}
+
+/// A chain for destinations that the mesh does not know.
+pub(super) fn unknown(world: &World, client: &Client) -> FilterChain {
+    let cluster: ClusterName = match world.mesh().outbound_traffic_policy.mode {
+        OutboundTrafficMode::AllowAny => PASSTHROUGH_CLUSTER.into(),
+        OutboundTrafficMode::RegistryOnly => BLACK_HOLE_CLUSTER.into(),
+    };
+    plain(filters::outbound_tcp(
+        client,
+        cluster,
+        access_log::all(world),
+    ))
+}
+
+/// A listener at `addresses` (at least one) without chains.
+pub(super) fn empty(world: &World, direction: Direction, addresses: Vec<SocketAddr>) -> Listener {
+    let address = addresses[0];
+    Listener {
+        name: name(address),
+        address,
+        additional_addresses: addresses[1..].to_vec(),
+        bind_to_port: false,
+        use_original_dst: false,
+        direction: Some(direction),
+        listener_filters: Vec::new(),
+        listener_filters_timeout: world.mesh().protocol_detection_timeout,
+        continue_on_listener_filters_timeout: true,
+        filter_chains: Vec::new(),
+        default_filter_chain: None,
+        access_logs: access_log::unmatched(world),
+    }
+}
+
+/// A chain that takes everything, in plaintext.
+pub(super) fn plain(filters: Vec<NetworkFilter>) -> FilterChain {
+    FilterChain {
+        name: String::new(),
+        matches: FilterChainMatch::default(),
+        tls: None,
+        transport_connect_timeout: None,
+        filters,
+    }
+}
+
+/// Matches a connection by its transport and, if there are any, by its application protocols.
+pub(super) fn speaking(transport: TransportProtocol, protocols: &[&str]) -> FilterChainMatch {
+    FilterChainMatch {
+        transport_protocol: Some(transport),
+        application_protocols: tls::owned(protocols),
+        ..Default::default()
+    }
+}
+
+/// Istio's name for a listener: address and port.
+fn name(address: SocketAddr) -> ListenerName {
+    let port = address.port();
+    match address {
+        SocketAddr::V4(v4) => format!("{}_{port}", v4.ip()),
+        SocketAddr::V6(v6) => format!("[{}]_{port}", v6.ip()),
+    }
+    .into()
+}

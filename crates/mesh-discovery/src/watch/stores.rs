@@ -1,0 +1,182 @@
+//! The objects that the mesh reads, by kind, as they stand now.
+//!
+//! Written by the one task that drains a source; every write says what it touched, so that the next snapshot looks at
+//! nothing else.
+
+use super::{Delta, Kind, ObjectRef, Stored};
+use mesh_api::k8s::api::{
+    core::v1::{ConfigMap, Node, Pod, Service},
+    discovery::v1::EndpointSlice,
+};
+use mesh_model::annotation::SLICE_SERVICE_NAME;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+/// What was written since somebody last looked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Touched {
+    /// Services.
+    pub services: BTreeSet<ObjectRef>,
+    /// Services whose slices were written.
+    pub slices: BTreeSet<ObjectRef>,
+    /// Pods.
+    pub pods: BTreeSet<ObjectRef>,
+    /// Nodes.
+    pub nodes: BTreeSet<ObjectRef>,
+    /// ConfigMaps.
+    pub config_maps: BTreeSet<ObjectRef>,
+}
+
+impl Touched {
+    /// Whether nothing was.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The objects that the mesh reads, as they stand now.
+#[derive(Debug, Default)]
+pub struct Stores {
+    services: BTreeMap<ObjectRef, Arc<Service>>,
+    pods: BTreeMap<ObjectRef, Arc<Pod>>,
+    nodes: BTreeMap<ObjectRef, Arc<Node>>,
+    config_maps: BTreeMap<ObjectRef, Arc<ConfigMap>>,
+    /// By service, then by name of the slice.
+    slices: BTreeMap<ObjectRef, BTreeMap<Arc<str>, Arc<EndpointSlice>>>,
+    service_of_slice: HashMap<ObjectRef, ObjectRef>,
+    touched: Touched,
+}
+
+impl Stores {
+    /// Writes one change.
+    pub fn apply(&mut self, delta: Delta) {
+        match delta {
+            Delta::Set(object) => {
+                let name = object.name();
+                match object {
+                    Stored::Service(object) => self.set_service(name, Some(object)),
+                    Stored::EndpointSlice(object) => self.set_slice(name, Some(object)),
+                    Stored::Pod(object) => self.set_pod(name, Some(object)),
+                    Stored::Node(object) => self.set_node(name, Some(object)),
+                    Stored::ConfigMap(object) => self.set_config_map(name, Some(object)),
+                }
+            }
+            Delta::Gone(Kind::Service, name) => self.set_service(name, None),
+            Delta::Gone(Kind::EndpointSlice, name) => self.set_slice(name, None),
+            Delta::Gone(Kind::Pod, name) => self.set_pod(name, None),
+            Delta::Gone(Kind::Node, name) => self.set_node(name, None),
+            Delta::Gone(Kind::ConfigMap, name) => self.set_config_map(name, None),
+        }
+    }
+
+    /// What was written since this was last asked.
+    pub fn take_touched(&mut self) -> Touched {
+        std::mem::take(&mut self.touched)
+    }
+
+    /// A Service.
+    pub fn service(&self, name: &ObjectRef) -> Option<&Arc<Service>> {
+        self.services.get(name)
+    }
+
+    /// A Pod.
+    pub fn pod(&self, name: &ObjectRef) -> Option<&Arc<Pod>> {
+        self.pods.get(name)
+    }
+
+    /// A Node.
+    pub fn node(&self, name: &str) -> Option<&Arc<Node>> {
+        self.nodes.get(&ObjectRef::new("", name))
+    }
+
+    /// A ConfigMap.
+    pub fn config_map(&self, name: &ObjectRef) -> Option<&Arc<ConfigMap>> {
+        self.config_maps.get(name)
+    }
+
+    /// The slices of a service, by name.
+    pub fn slices(&self, service: &ObjectRef) -> impl Iterator<Item = &EndpointSlice> {
+        self.slices
+            .get(service)
+            .into_iter()
+            .flat_map(BTreeMap::values)
+            .map(Arc::as_ref)
+    }
+
+    /// The services of a namespace that have slices.
+    pub fn services_with_slices(&self, namespace: &str) -> impl Iterator<Item = &ObjectRef> {
+        let from = ObjectRef::new(namespace, "");
+        self.slices
+            .range(from..)
+            .map(|(service, _)| service)
+            .take_while(move |service| &*service.namespace == namespace)
+    }
+
+    /// All pods.
+    pub fn pods(&self) -> impl Iterator<Item = (&ObjectRef, &Arc<Pod>)> {
+        self.pods.iter()
+    }
+
+    /// All services.
+    pub fn services(&self) -> impl Iterator<Item = (&ObjectRef, &Arc<Service>)> {
+        self.services.iter()
+    }
+
+    fn set_service(&mut self, name: ObjectRef, object: Option<Arc<Service>>) {
+        put(&mut self.services, &name, object);
+        self.touched.services.insert(name);
+    }
+
+    fn set_pod(&mut self, name: ObjectRef, object: Option<Arc<Pod>>) {
+        put(&mut self.pods, &name, object);
+        self.touched.pods.insert(name);
+    }
+
+    fn set_node(&mut self, name: ObjectRef, object: Option<Arc<Node>>) {
+        put(&mut self.nodes, &name, object);
+        self.touched.nodes.insert(name);
+    }
+
+    fn set_config_map(&mut self, name: ObjectRef, object: Option<Arc<ConfigMap>>) {
+        put(&mut self.config_maps, &name, object);
+        self.touched.config_maps.insert(name);
+    }
+
+    /// A slice may change its service, and then both are touched.
+    fn set_slice(&mut self, name: ObjectRef, object: Option<Arc<EndpointSlice>>) {
+        if let Some(before) = self.service_of_slice.remove(&name) {
+            if let Some(slices) = self.slices.get_mut(&before) {
+                slices.remove(&name.name);
+                if slices.is_empty() {
+                    self.slices.remove(&before);
+                }
+            }
+            self.touched.slices.insert(before);
+        }
+        let Some((service, slice)) = object.and_then(|o| Some((slice_service(&name, &o)?, o)))
+        else {
+            return;
+        };
+        self.slices
+            .entry(service.clone())
+            .or_default()
+            .insert(name.name.clone(), slice);
+        self.service_of_slice.insert(name, service.clone());
+        self.touched.slices.insert(service);
+    }
+}
+
+/// The service of a slice; `None` for slices that belong to none, and for those of host names instead of addresses.
+fn slice_service(name: &ObjectRef, slice: &EndpointSlice) -> Option<ObjectRef> {
+    let service = slice.metadata.labels.as_ref()?.get(SLICE_SERVICE_NAME)?;
+    (slice.address_type != "FQDN").then(|| ObjectRef::new(name.namespace.clone(), service.as_str()))
+}
+
+fn put<T>(store: &mut BTreeMap<ObjectRef, Arc<T>>, name: &ObjectRef, object: Option<Arc<T>>) {
+    match object {
+        Some(object) => store.insert(name.clone(), object),
+        None => store.remove(name),
+    };
+}
