@@ -64,9 +64,21 @@ impl SyntaxError {
             .max(1);
         Self {
             line,
-            message: message.escape_debug().to_string(),
+            message: without_control_characters(&message),
         }
     }
+}
+
+fn without_control_characters(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            escaped.extend(c.escape_default());
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
 }
 
 fn options() -> Options {

@@ -1,1 +1,48 @@
-//! mesh-injector
+//! Sidecar injection: a pod comes in, the same pod with its proxy goes out.
+//!
+//! ```text
+//! selection   would the API server call the webhook for this pod?     (labels of namespace and pod)
+//! decision    does the pod get a proxy, and why or why not?
+//! annotations what the pod's annotations ask for, all errors at once
+//! strip       what an earlier injection added is taken out again
+//! template    istio-init, istio-proxy, their volumes and environment
+//! placement   where the containers go: classic, proxy first, native sidecar
+//! rewrite     the application's probes and metrics, now served through the agent
+//! ```
+//!
+//! [`inject`] is that pipeline for one pod; [`kube_inject`](kube_inject()) runs it over the workloads of a manifest. The
+//! code is pure: no cluster is asked, no file is read. The webhook, `meshctl kube-inject` and the demo all call it, so
+//! that what is tested here is what pods get.
+//!
+//! A pod is edited as JSON, never rebuilt from its type: fields that this version does not know survive.
+
+mod annotations;
+mod check;
+mod decision;
+mod inject;
+mod invalid;
+mod json;
+mod kube_inject;
+mod metadata;
+mod metrics;
+mod namespace;
+mod placement;
+mod probes;
+mod quantity;
+mod selection;
+mod selector;
+mod settings;
+mod status;
+mod strip;
+mod template;
+mod workload;
+
+pub use decision::{Decision, Skip, Why, decide};
+pub use inject::{Injected, Outcome, inject, inject_json};
+pub use invalid::{Invalid, Problem};
+pub use kube_inject::{KubeInjected, Refused, kube_inject};
+pub use namespace::NamespaceFacts;
+pub use selection::{Entry, NotSelected, select};
+pub use settings::{Capture, Images, Policy, ProxyUser, Resources, Settings};
+pub use status::SidecarStatus;
+pub use workload::Workload;

@@ -82,6 +82,20 @@ none: null
     assert_eq!(to_string(&value), expected);
 }
 
+#[test]
+fn errors_name_the_line_and_carry_no_control_characters() {
+    let error = from_str::<Value>("a: 1\n\"\u{1b}[31m\": 2\n\"\u{1b}[31m\": 3\n").unwrap_err();
+    assert!(
+        error.line > 1 && !error.message.contains('\u{1b}'),
+        "{error:?}"
+    );
+    let error = from_str::<Value>("a: 1\nb: [").unwrap_err();
+    assert_eq!(
+        (error.line, error.message.as_str()),
+        (2, "unclosed bracket '['")
+    );
+}
+
 fn values() -> impl Strategy<Value = Value> {
     let text = prop_oneof![
         "[ -~\n]{0,12}",

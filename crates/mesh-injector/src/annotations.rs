@@ -1,0 +1,216 @@
+//! What a pod's annotations ask for.
+//!
+//! All annotations are read before anything is refused, so that a user sees every mistake at once. An annotation of the
+//! mesh that is not read here is not supported: it is listed, so that nothing is without effect in silence.
+
+mod reader;
+mod value;
+
+use std::collections::BTreeMap;
+
+use mesh_api::annotation as name;
+use mesh_api::mesh_config::{InterceptionMode, ProxyConfig};
+
+use crate::{Capture, Problem, Resources, Settings};
+use reader::Reader;
+
+/// The wishes of one pod, over the settings of the mesh.
+#[derive(Debug)]
+pub(crate) struct Annotations {
+    /// What is captured.
+    pub(crate) capture: Capture,
+    /// Settings of the proxy.
+    pub(crate) config: ProxyConfig,
+    /// Requests and limits of both containers.
+    pub(crate) resources: Resources,
+    /// Image of both containers, if the pod names one.
+    pub(crate) image: Option<String>,
+    /// `--proxyLogLevel`.
+    pub(crate) log_level: String,
+    /// `--proxyComponentLogLevel`.
+    pub(crate) component_log_level: String,
+    /// `--log_output_level`.
+    pub(crate) agent_log_level: String,
+    /// Run the proxy as a native sidecar.
+    pub(crate) native: bool,
+    /// Send the application's probes through the agent.
+    pub(crate) rewrite_probes: bool,
+    /// Serve the application's metrics with the proxy's.
+    pub(crate) merge_metrics: bool,
+    /// The proxy's readiness probe.
+    pub(crate) readiness: Readiness,
+    /// What has no effect, to be shown to the user.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Timing of the proxy's readiness probe.
+#[derive(Debug)]
+pub(crate) struct Readiness {
+    pub(crate) initial_delay_seconds: i32,
+    pub(crate) period_seconds: i32,
+    pub(crate) failure_threshold: i32,
+}
+
+impl Annotations {
+    /// Reads `annotations`; mistakes are added to `problems`, and the settings stand in for what is mistaken.
+    pub(crate) fn read(
+        annotations: &BTreeMap<String, String>,
+        settings: &Settings,
+        problems: &mut Vec<Problem>,
+    ) -> Self {
+        let mut reader = Reader::new(annotations, problems);
+        let config = config(&mut reader, &settings.mesh.default_config);
+        let merge = settings.mesh.enable_prometheus_merge;
+        let readiness = Readiness {
+            initial_delay_seconds: reader
+                .read(name::READINESS_INITIAL_DELAY, value::seconds)
+                .unwrap_or(0),
+            period_seconds: reader
+                .read(name::READINESS_PERIOD, value::positive)
+                .unwrap_or(15),
+            failure_threshold: reader
+                .read(name::READINESS_FAILURES, value::positive)
+                .unwrap_or(4),
+        };
+        Self {
+            capture: capture(&mut reader, &settings.capture),
+            config,
+            resources: resources(&mut reader, &settings.resources),
+            image: reader.read(name::PROXY_IMAGE, value::image),
+            log_level: reader
+                .read(name::LOG_LEVEL, value::words)
+                .unwrap_or_else(|| "warning".into()),
+            component_log_level: reader
+                .read(name::COMPONENT_LOG_LEVEL, value::words)
+                .unwrap_or_else(|| "misc:error".into()),
+            agent_log_level: reader
+                .read(name::AGENT_LOG_LEVEL, value::words)
+                .unwrap_or_else(|| "default:info".into()),
+            native: reader
+                .read(name::NATIVE_SIDECAR, value::boolean)
+                .unwrap_or(settings.native_sidecars),
+            rewrite_probes: reader
+                .read(name::REWRITE_PROBES, value::boolean)
+                .unwrap_or(settings.rewrite_app_probes),
+            merge_metrics: reader
+                .read(name::MERGE_METRICS, value::boolean)
+                .unwrap_or(merge),
+            readiness,
+            warnings: reader.finish(),
+        }
+    }
+}
+
+fn capture(reader: &mut Reader<'_>, base: &Capture) -> Capture {
+    let mut field = |name, parse: reader::Parse<String>, base: &String| {
+        reader.read(name, parse).unwrap_or_else(|| base.clone())
+    };
+    Capture {
+        include_outbound_ip_ranges: field(
+            name::INCLUDE_OUTBOUND_IP_RANGES,
+            value::ranges_or_all,
+            &base.include_outbound_ip_ranges,
+        ),
+        exclude_outbound_ip_ranges: field(
+            name::EXCLUDE_OUTBOUND_IP_RANGES,
+            value::ranges,
+            &base.exclude_outbound_ip_ranges,
+        ),
+        include_inbound_ports: field(
+            name::INCLUDE_INBOUND_PORTS,
+            value::ports_or_all,
+            &base.include_inbound_ports,
+        ),
+        exclude_inbound_ports: field(
+            name::EXCLUDE_INBOUND_PORTS,
+            value::ports,
+            &base.exclude_inbound_ports,
+        ),
+        include_outbound_ports: field(
+            name::INCLUDE_OUTBOUND_PORTS,
+            value::ports,
+            &base.include_outbound_ports,
+        ),
+        exclude_outbound_ports: field(
+            name::EXCLUDE_OUTBOUND_PORTS,
+            value::ports,
+            &base.exclude_outbound_ports,
+        ),
+        exclude_interfaces: field(
+            name::EXCLUDE_INTERFACES,
+            value::interfaces,
+            &base.exclude_interfaces,
+        ),
+        kubevirt_interfaces: field(
+            name::KUBEVIRT_INTERFACES,
+            value::interfaces,
+            &base.kubevirt_interfaces,
+        ),
+    }
+}
+
+/// The mesh's `defaultConfig`, changed by `proxy.istio.io/config`, changed by the annotations of single fields.
+fn config(reader: &mut Reader<'_>, base: &ProxyConfig) -> ProxyConfig {
+    let overlay = reader.read(name::PROXY_CONFIG, |text| {
+        base.overlay(text).map_err(|error| error.to_string())
+    });
+    let mut config = base.clone();
+    if let Some(read) = overlay {
+        config = read.value;
+        for field in read.unknown {
+            reader.warn(
+                name::PROXY_CONFIG,
+                &format!("{field} is not supported and has no effect"),
+            );
+        }
+    }
+    if let Some(port) = reader.read(name::STATUS_PORT, value::port_or_zero) {
+        config.status_port = port;
+    }
+    if let Some(address) = reader.read(name::DISCOVERY_ADDRESS, value::address) {
+        config.discovery_address = address;
+    }
+    if let Some(mode) = reader.read(name::INTERCEPTION_MODE, interception_mode) {
+        config.interception_mode = mode;
+    }
+    config
+}
+
+fn interception_mode(text: &str) -> Result<InterceptionMode, String> {
+    match text {
+        "REDIRECT" => Ok(InterceptionMode::Redirect),
+        "NONE" => Ok(InterceptionMode::None),
+        "TPROXY" => Err("TPROXY is not supported; use REDIRECT or NONE".into()),
+        other => Err(format!("`{other}` is neither REDIRECT nor NONE")),
+    }
+}
+
+/// One annotation replaces the whole default: who sets a request only gets no limit.
+fn resources(reader: &mut Reader<'_>, base: &Resources) -> Resources {
+    let mut quantity = |name| reader.read(name, value::quantity);
+    let requests = [
+        ("cpu", quantity(name::PROXY_CPU)),
+        ("memory", quantity(name::PROXY_MEMORY)),
+    ];
+    let limits = [
+        ("cpu", quantity(name::PROXY_CPU_LIMIT)),
+        ("memory", quantity(name::PROXY_MEMORY_LIMIT)),
+    ];
+    let given = |list: [(&str, Option<String>); 2]| -> BTreeMap<String, String> {
+        list.into_iter()
+            .filter_map(|(name, quantity)| Some((name.to_owned(), quantity?)))
+            .collect()
+    };
+    let own = Resources {
+        requests: given(requests),
+        limits: given(limits),
+    };
+    if own.requests.is_empty() && own.limits.is_empty() {
+        base.clone()
+    } else {
+        own
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,193 @@
+use super::*;
+
+fn read(pairs: &[(&str, &str)]) -> (Annotations, Vec<String>) {
+    let annotations = pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    let mut problems = Vec::new();
+    let read = Annotations::read(&annotations, &Settings::default(), &mut problems);
+    (read, problems.iter().map(ToString::to_string).collect())
+}
+
+/// The one problem of a single annotation, without its place.
+fn problem(name: &str, value: &str) -> Option<String> {
+    let (_, mut problems) = read(&[(name, value)]);
+    assert!(problems.len() <= 1, "{problems:?}");
+    let problem = problems.pop()?;
+    Some(
+        problem
+            .strip_prefix(&format!("metadata.annotations[{name}]: "))
+            .expect("the place")
+            .to_owned(),
+    )
+}
+
+#[test]
+fn no_annotations_are_the_settings() {
+    let (read, problems) = read(&[
+        ("app.example.org/x", "y"),
+        (name::INJECT, "true"),
+        (name::STATUS, "{}"),
+    ]);
+    let settings = Settings::default();
+    assert!(
+        problems.is_empty() && read.warnings.is_empty(),
+        "{problems:?} {:?}",
+        read.warnings
+    );
+    assert_eq!(
+        (read.capture, read.resources),
+        (settings.capture, settings.resources)
+    );
+    assert_eq!(read.config, settings.mesh.default_config);
+}
+
+#[test]
+fn values_are_checked() {
+    let rows = [
+        (
+            name::INCLUDE_OUTBOUND_IP_RANGES,
+            &["*", "10.0.0.0/8, 2001:db8::/32", ""][..],
+            &["10.0.0.1", "*,10.0.0.0/8", "a/8", "10.0.0.0/33"][..],
+        ),
+        (
+            name::EXCLUDE_OUTBOUND_IP_RANGES,
+            &["10.0.0.0/8", ""],
+            &["*"],
+        ),
+        (
+            name::INCLUDE_INBOUND_PORTS,
+            &["*", "", "80,443,"],
+            &["0", "65536", "http", "80-90", "-1"],
+        ),
+        (name::EXCLUDE_INBOUND_PORTS, &["80"], &["*"]),
+        (name::INCLUDE_OUTBOUND_PORTS, &["80"], &["x"]),
+        (name::EXCLUDE_OUTBOUND_PORTS, &["80"], &["*"]),
+        (
+            name::EXCLUDE_INTERFACES,
+            &["eth1,net-2"],
+            &["a/b", "averyveryverylongname", "a b"],
+        ),
+        (
+            name::INTERCEPTION_MODE,
+            &["REDIRECT", "NONE"],
+            &["TPROXY", "redirect"],
+        ),
+        (name::PROXY_CPU, &["100m", "2"], &["lots", "-1"]),
+        (name::PROXY_MEMORY_LIMIT, &["1Gi"], &["1GB"]),
+        (
+            name::PROXY_IMAGE,
+            &["example.org/proxy@sha256:0"],
+            &["", "a b"],
+        ),
+        (name::LOG_LEVEL, &["debug"], &["a b"]),
+        (
+            name::DISCOVERY_ADDRESS,
+            &["istiod.istio-system.svc:15012"],
+            &["istiod", ":15012", "istiod:0"],
+        ),
+        (name::STATUS_PORT, &["0", "15020"], &["-1", "70000", ""]),
+        (name::READINESS_PERIOD, &["1"], &["0", "1s"]),
+        (name::NATIVE_SIDECAR, &["true", "false", "1"], &["yes", ""]),
+        (
+            name::PROXY_CONFIG,
+            &["", "concurrency: 2", "{\"drainDuration\": \"5s\"}"],
+            &["concurrency: two", "a: [", "- a"],
+        ),
+    ];
+    for (name, good, bad) in rows {
+        for value in good {
+            assert_eq!(problem(name, value), None, "{name}: {value}");
+        }
+        for value in bad {
+            assert!(
+                problem(name, value).is_some(),
+                "{name}: {value} was accepted"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_mistake_is_reported_at_once_and_says_what_is_wrong() {
+    let (_, problems) = read(&[
+        (name::INCLUDE_OUTBOUND_IP_RANGES, "10.0.0.1,x"),
+        (name::EXCLUDE_INBOUND_PORTS, "*"),
+        (name::PROXY_CONFIG, "drainDuration: 1m"),
+        (name::PROXY_CPU, "many"),
+    ]);
+    let place = |name| format!("metadata.annotations[{name}]: ");
+    let expected = [
+        place(name::PROXY_CONFIG)
+            + "drainDuration: `1m` is no duration in seconds such as 45s or 0.5s",
+        place(name::INCLUDE_OUTBOUND_IP_RANGES)
+            + "`10.0.0.1` lacks the length of its prefix, such as 10.0.0.1/32, `x` is no CIDR range such as 10.0.0.0/8",
+        place(name::EXCLUDE_INBOUND_PORTS) + "`*` is not allowed here",
+        place(name::PROXY_CPU) + "`many` is no quantity such as 100m or 128Mi",
+    ];
+    assert_eq!(problems, expected);
+}
+
+#[test]
+fn lists_are_joined_without_white_space() {
+    let (read, _) = read(&[
+        (name::INCLUDE_OUTBOUND_PORTS, " 80, 443 ,"),
+        (name::INCLUDE_INBOUND_PORTS, ""),
+    ]);
+    assert_eq!(
+        (
+            &*read.capture.include_outbound_ports,
+            &*read.capture.include_inbound_ports
+        ),
+        ("80,443", "")
+    );
+}
+
+#[test]
+fn one_resource_replaces_the_whole_default() {
+    let (read, _) = read(&[(name::PROXY_CPU, "10m")]);
+    assert_eq!(
+        read.resources.requests,
+        [("cpu".to_owned(), "10m".to_owned())].into()
+    );
+    assert!(read.resources.limits.is_empty());
+}
+
+#[test]
+fn annotations_without_effect_are_listed() {
+    let (read, problems) = read(&[
+        ("sidecar.istio.io/bootstrapOverride", "x"),
+        ("traffic.sidecar.istio.io/includeInboundPort", "80"),
+        (name::PROXY_CONFIG, "tracing: {sampling: 1}"),
+    ]);
+    assert!(problems.is_empty(), "{problems:?}");
+    assert_eq!(
+        read.warnings,
+        [
+            "annotation proxy.istio.io/config: tracing is not supported and has no effect",
+            "annotation sidecar.istio.io/bootstrapOverride: not supported and without effect",
+            "annotation traffic.sidecar.istio.io/includeInboundPort: not supported and without effect",
+        ]
+    );
+}
+
+#[test]
+fn single_fields_win_over_the_config_annotation() {
+    let (read, _) = read(&[
+        (
+            name::PROXY_CONFIG,
+            "statusPort: 1\ndiscoveryAddress: a:1\nconcurrency: 3",
+        ),
+        (name::STATUS_PORT, "2"),
+        (name::DISCOVERY_ADDRESS, "b:2"),
+    ]);
+    assert_eq!(
+        (
+            read.config.status_port,
+            &*read.config.discovery_address,
+            read.config.concurrency
+        ),
+        (2, "b:2", Some(3))
+    );
+}

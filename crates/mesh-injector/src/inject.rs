@@ -1,0 +1,136 @@
+//! One pod through the whole pipeline.
+
+use json_patch::Patch;
+use mesh_api::k8s::api::core::v1::Pod;
+use mesh_api::manifest::{Reason, typed_value};
+use serde_json::Value;
+
+use crate::annotations::Annotations;
+use crate::template::{self, APP_PROBERS, Input, PROMETHEUS_ANNOTATIONS, set_env};
+use crate::{
+    Decision, Invalid, NamespaceFacts, Problem, Settings, Skip, Workload, check, decide, json,
+    metadata, metrics, placement, probes, strip,
+};
+
+/// What became of a pod.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// It has a proxy now.
+    Injected(Box<Injected>),
+    /// It was left alone.
+    Skipped(Skip),
+}
+
+/// An injected pod.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Injected {
+    /// The pod, with all fields that it came with.
+    pub pod: Value,
+    /// RFC 6902: what turns the pod that came into [`Injected::pod`].
+    pub patch: Patch,
+    /// What the user should know, such as annotations without effect.
+    pub warnings: Vec<String>,
+}
+
+/// Injects a typed pod that is created in `namespace`. Fields that the type does not know are already lost: where the
+/// pod comes from outside, use [`inject_json`].
+///
+/// # Errors
+/// Everything that is wrong with the pod, if it is to be injected but cannot be.
+pub fn inject(
+    pod: &Pod,
+    namespace: &NamespaceFacts,
+    settings: &Settings,
+) -> Result<Outcome, Invalid> {
+    inject_json(&json::to_json(pod), namespace, settings)
+}
+
+/// Injects a pod as an API server sends it.
+///
+/// # Errors
+/// As [`inject`]; or if `pod` is none.
+pub fn inject_json(
+    pod: &Value,
+    namespace: &NamespaceFacts,
+    settings: &Settings,
+) -> Result<Outcome, Invalid> {
+    let workload = Workload::of_pod(&typed(pod)?.metadata);
+    inject_for(pod, &workload, namespace, settings)
+}
+
+/// Injects a pod, or the pod template of `workload`.
+pub(crate) fn inject_for(
+    original: &Value,
+    workload: &Workload,
+    namespace: &NamespaceFacts,
+    settings: &Settings,
+) -> Result<Outcome, Invalid> {
+    if let Decision::Skip(reason) = decide(&typed(original)?, namespace, settings) {
+        return Ok(Outcome::Skipped(reason));
+    }
+    let mut problems = Vec::new();
+    let mut warnings = Vec::new();
+    let mut injected = strip::strip(original, &mut problems);
+    let pod = typed(&injected)?;
+    check::check(&pod, settings, &mut problems, &mut warnings);
+    let written = pod.metadata.annotations.clone().unwrap_or_default();
+    let annotations = Annotations::read(&written, settings, &mut problems);
+    if !problems.is_empty() {
+        return Err(Invalid { problems });
+    }
+    let input = Input {
+        pod: &pod,
+        workload,
+        namespace: &namespace.name,
+        annotations: &annotations,
+        settings,
+    };
+    warnings.extend(annotations.warnings.iter().cloned());
+    assemble(&mut injected, &input, &mut warnings);
+    let patch = json_patch::diff(original, &injected);
+    Ok(Outcome::Injected(Box::new(Injected {
+        pod: injected,
+        patch,
+        warnings,
+    })))
+}
+
+/// Puts everything into the stripped `pod`.
+fn assemble(pod: &mut Value, input: &Input<'_>, warnings: &mut Vec<String>) {
+    let (annotations, settings) = (input.annotations, input.settings);
+    let mut rendered = template::render(input);
+    metadata::name_default_container(pod);
+    let status_port = annotations.config.status_port;
+    if status_port != 0 && annotations.merge_metrics {
+        let own = metrics::merge(pod, status_port, warnings);
+        if !own.is_empty() {
+            set_env(
+                &mut rendered.proxy,
+                PROMETHEUS_ANNOTATIONS,
+                &Value::Object(own).to_string(),
+            );
+        }
+    }
+    if status_port != 0 && annotations.rewrite_probes {
+        let probers = probes::rewrite(pod, status_port, warnings);
+        if !probers.is_empty() {
+            set_env(
+                &mut rendered.proxy,
+                APP_PROBERS,
+                &Value::Object(probers).to_string(),
+            );
+        }
+    }
+    let status = placement::place(pod, rendered, annotations, settings);
+    metadata::label(pod, input.workload, &settings.network);
+    metadata::annotate(pod, &status);
+}
+
+/// `pod` as its type; a template, which has neither version nor kind, is taken as well.
+fn typed(pod: &Value) -> Result<Pod, Invalid> {
+    typed_value(pod).map_err(|reason| match reason {
+        Reason::Field { path, message } if path != "." => Problem::new(path, message).into(),
+        Reason::Field { message, .. } => Problem::new("pod", message).into(),
+        other => Problem::new("pod", other.to_string()).into(),
+    })
+}

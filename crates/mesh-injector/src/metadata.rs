@@ -1,0 +1,124 @@
+//! Labels and annotations of an injected pod.
+
+use mesh_api::annotation as name;
+use serde_json::{Map, Value};
+
+use crate::{SidecarStatus, Workload, json};
+
+/// Longest value of a label.
+const LABEL_BYTES: usize = 63;
+
+/// Adds the labels. What the user set stays; what `app` or `version` say is taken over.
+pub(crate) fn label(pod: &mut Value, workload: &Workload, network: &str) {
+    let labels = json::object(pod, &["metadata", "labels"]);
+    let first = |names: &[&str]| {
+        let found = names
+            .iter()
+            .find_map(|name| labels.get(*name)?.as_str().filter(|text| !text.is_empty()));
+        found.map(str::to_owned)
+    };
+    let app = first(&[name::APP_NAME, "app"]).unwrap_or_else(|| workload.name.clone());
+    let version = first(&[name::APP_VERSION, "version"]).unwrap_or_else(|| "latest".to_owned());
+    set_absent(labels, name::TLS_MODE, name::TLS_MODE_ISTIO);
+    if !app.is_empty() {
+        set_absent(labels, name::CANONICAL_NAME, truncate(&app));
+    }
+    set_absent(labels, name::CANONICAL_REVISION, truncate(&version));
+    if !network.is_empty() {
+        set_absent(labels, name::TOPOLOGY_NETWORK, network);
+    }
+}
+
+/// Adds the annotations for kubectl: the application stays what is meant when no container is named.
+pub(crate) fn name_default_container(pod: &mut Value) {
+    let first = pod
+        .pointer("/spec/containers/0/name")
+        .and_then(Value::as_str)
+        .map(str::to_owned);
+    if let Some(container) = first {
+        let annotations = json::object(pod, &["metadata", "annotations"]);
+        set_absent(annotations, name::DEFAULT_CONTAINER, &container);
+        set_absent(annotations, name::DEFAULT_LOGS_CONTAINER, &container);
+    }
+}
+
+/// Adds the annotations that say what was injected, and by which revision.
+pub(crate) fn annotate(pod: &mut Value, status: &SidecarStatus) {
+    let annotations = json::object(pod, &["metadata", "annotations"]);
+    annotations.insert(name::REVISION.to_owned(), status.revision.as_str().into());
+    annotations.insert(name::STATUS.to_owned(), status.to_json().into());
+}
+
+fn set_absent(map: &mut Map<String, Value>, name: &str, value: &str) {
+    map.entry(name).or_insert_with(|| value.into());
+}
+
+/// The longest beginning of `text` that may be the value of a label: such a value ends with a letter or a digit.
+fn truncate(text: &str) -> &str {
+    let end = text
+        .char_indices()
+        .map(|(at, c)| at + c.len_utf8())
+        .take_while(|end| *end <= LABEL_BYTES)
+        .last();
+    text[..end.unwrap_or(0)].trim_end_matches(|c: char| !c.is_ascii_alphanumeric())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn labels(labels: Value) -> Value {
+        let mut pod = json!({"metadata": {"labels": labels}});
+        label(
+            &mut pod,
+            &Workload::new("apps/v1", "Deployment", "owner"),
+            "",
+        );
+        pod["metadata"]["labels"].take()
+    }
+
+    #[test]
+    fn names_come_from_the_best_label_there_is() {
+        let rows = [
+            (json!({}), "owner", "latest"),
+            (json!({"app": "a", "version": "v1"}), "a", "v1"),
+            (
+                json!({"app": "a", "app.kubernetes.io/name": "b", "version": "v1", "app.kubernetes.io/version": "v2"}),
+                "b",
+                "v2",
+            ),
+            (
+                json!({"app": "a", "service.istio.io/canonical-name": "c", "service.istio.io/canonical-revision": "v3"}),
+                "c",
+                "v3",
+            ),
+            (json!({"app": ""}), "owner", "latest"),
+        ];
+        for (given, app, version) in rows {
+            let all = labels(given.clone());
+            assert_eq!(
+                (&all[name::CANONICAL_NAME], &all[name::CANONICAL_REVISION]),
+                (&json!(app), &json!(version)),
+                "{given}"
+            );
+            assert_eq!(all[name::TLS_MODE], "istio");
+        }
+    }
+
+    #[test]
+    fn what_the_user_set_stays() {
+        assert_eq!(
+            labels(json!({"security.istio.io/tlsMode": "disabled"}))[name::TLS_MODE],
+            "disabled"
+        );
+    }
+
+    #[test]
+    fn values_fit_a_label() {
+        let long = format!("{}-.{}", "a".repeat(61), "b".repeat(10));
+        assert_eq!(truncate(&long), "a".repeat(61));
+        assert_eq!(truncate("short"), "short");
+    }
+}
