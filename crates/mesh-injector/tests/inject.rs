@@ -281,7 +281,10 @@ fn what_is_no_pod_is_refused_and_never_panics() {
         (json!([]), "pod: invalid type: sequence"),
         (json!({}), "spec: required, but missing"),
         (json!({"spec": null}), "spec: required, but missing"),
-        (json!({"kind": "Service"}), "kind"),
+        (
+            json!({"kind": "Service"}),
+            "pod: invalid value: string \"Service\"",
+        ),
         (
             json!({"spec": {"containers": {}}}),
             "spec.containers: invalid type: map",
