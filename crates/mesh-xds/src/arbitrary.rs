@@ -3,7 +3,12 @@
 //! They reach every variant and stay within what an encoder can be asked for: what translation never makes and the wire
 //! cannot say (a port 0, a back-off limit without its base) is left out here and written down beside the model's field.
 
+pub(crate) mod cluster;
 pub(crate) mod endpoint;
+pub(crate) mod filter;
+pub(crate) mod listener;
+pub(crate) mod route;
+pub(crate) mod tls;
 
 use proptest::prelude::*;
 use std::{

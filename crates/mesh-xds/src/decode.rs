@@ -11,7 +11,7 @@ mod place; // where in the message
 mod scalar; // durations, booleans, percentages
 mod structure; // messages written as `Struct`
 
-pub(crate) use any::{Extension, unpack};
+pub(crate) use any::{Extension, Written, unpack};
 pub(crate) use place::At;
 pub(crate) use scalar::{Wrapped, duration, percent, port, variant, wire_duration};
 pub(crate) use structure::Fields;

@@ -8,13 +8,26 @@ pub mod pb; // the messages themselves
 pub mod resource; // the contract of a resource
 
 // Resources, one file each
+mod cluster;
 mod endpoint;
+mod listener;
+mod route;
+mod secret;
 
-// What they are made of
+// What listeners are made of
+mod access_log;
+mod filter;
+mod http;
+mod istio;
+
+// What all of them are made of
 mod address;
 mod decode;
+mod decoration;
 mod metadata;
 mod sorted;
+mod source;
+mod tls;
 
 #[cfg(test)]
 mod arbitrary;

@@ -4,7 +4,7 @@
 //! and shared by its bytes, so `encode` uses these shadows where a map may have several entries. They are never decoded.
 //! Field numbers are Envoy's; the round trip through the generated types proves them.
 
-use crate::pb::envoy::config::core::v3::{Locality, TransportSocket};
+use crate::pb::envoy::config::core::v3::{DataSource, Locality, TransportSocket};
 use crate::pb::google::protobuf::UInt32Value;
 use prost_types::{ListValue, Struct, Value, value::Kind};
 use std::collections::BTreeMap;
@@ -88,6 +88,24 @@ pub(crate) struct TransportSocketMatch {
     pub(crate) r#match: Option<Struct>,
     #[prost(message, optional, tag = "3")]
     pub(crate) transport_socket: Option<TransportSocket>,
+}
+
+/// `envoy.extensions.access_loggers.file.v3.FileAccessLog`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct FileAccessLog {
+    #[prost(string, tag = "1")]
+    pub(crate) path: String,
+    #[prost(message, optional, tag = "5")]
+    pub(crate) log_format: Option<FormatString>,
+}
+
+/// `envoy.config.core.v3.SubstitutionFormatString`; one of the two is set.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct FormatString {
+    #[prost(message, optional, tag = "2")]
+    pub(crate) json_format: Option<Struct>,
+    #[prost(message, optional, tag = "5")]
+    pub(crate) text_format_source: Option<DataSource>,
 }
 
 /// A struct with these fields.

@@ -20,6 +20,15 @@ pub(crate) struct Extension {
     form: Form,
 }
 
+/// A configuration in the form it was written in.
+#[derive(Debug)]
+pub(crate) enum Written<M> {
+    /// As its message.
+    Message(M),
+    /// As a struct.
+    Fields(Fields),
+}
+
 /// `udpa.type.v1.TypedStruct` with the same kind of struct as Envoy's own messages have.
 #[derive(Clone, PartialEq, Message)]
 struct TypedStruct {
@@ -67,14 +76,12 @@ impl Extension {
         }
     }
 
-    /// Its fields by name, if it comes as a struct, else its message.
-    pub(crate) fn fields_or_message<M: Message + Name + Default>(
-        self,
-        at: &At<'_>,
-    ) -> Option<Result<Fields, M>> {
+    /// Its content, in the form it was written in; the type must be that of `M`.
+    pub(crate) fn written<M: Message + Name + Default>(self, at: &At<'_>) -> Option<Written<M>> {
         match self.form {
-            Form::Struct(fields) => Some(Ok(Fields::new(fields))),
-            Form::Bytes(bytes) => unpack(&bytes, at).map(Err),
+            _ if self.type_name != M::full_name() => self.unknown(at),
+            Form::Struct(fields) => Some(Written::Fields(Fields::new(fields))),
+            Form::Bytes(bytes) => unpack(&bytes, at).map(Written::Message),
         }
     }
 

@@ -107,6 +107,11 @@ const TABLE: &[(&str, &str, &str)] = &[
         "metadata",
         METADATA,
     ),
+    (
+        "envoy.config.route.v3.RouteConfiguration",
+        "validate_clusters",
+        "clusters and routes arrive in any order",
+    ),
     ("envoy.config.route.v3.VirtualHost", "metadata", METADATA),
     (
         "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig",

@@ -1,0 +1,104 @@
+//! Arbitrary clusters.
+
+use super::{duration, endpoint, ip, tls, word};
+use mesh_model::cluster::{
+    Cluster, Discovery, LbPolicy, Limits, Percent, ServiceRef, Transport, TransportMatch,
+    UpstreamHttp,
+};
+use proptest::{collection, option, prelude::*};
+
+/// A cluster.
+pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
+    let balance = (
+        discovery(),
+        limits(),
+        option::of((0..=100u8).prop_map(|p| Percent::new(p).expect("up to 100"))),
+        any::<bool>(),
+    );
+    let connect = (
+        duration(),
+        collection::vec(transport_match(), 0..3),
+        transport(),
+        prop::sample::select(vec![
+            UpstreamHttp::Http1,
+            UpstreamHttp::Http2,
+            UpstreamHttp::Downstream,
+        ]),
+        option::of(duration()),
+        option::of(ip()),
+    );
+    let services = collection::vec(service(), 0..3);
+    (word(), balance, connect, services).prop_map(|(name, balance, connect, services)| {
+        let ((discovery, lb_policy), limits, healthy_panic_threshold, locality_weighted) = balance;
+        Cluster {
+            name: name.into(),
+            discovery,
+            connect_timeout: connect.0,
+            lb_policy,
+            limits,
+            healthy_panic_threshold,
+            locality_weighted,
+            transport_matches: connect.1,
+            transport: connect.2,
+            http_protocol: connect.3,
+            idle_timeout: connect.4,
+            source_address: connect.5,
+            services,
+        }
+    })
+}
+
+fn discovery() -> impl Strategy<Value = (Discovery, LbPolicy)> {
+    let policy = || {
+        prop::sample::select(vec![
+            LbPolicy::RoundRobin,
+            LbPolicy::LeastRequest,
+            LbPolicy::Random,
+        ])
+    };
+    prop_oneof![
+        (endpoint::assignment().prop_map(Discovery::Static), policy()),
+        (
+            word().prop_map(|name| Discovery::Eds(name.into())),
+            policy()
+        ),
+        Just((Discovery::OriginalDst, LbPolicy::ClusterProvided)),
+    ]
+}
+
+fn limits() -> impl Strategy<Value = Limits> {
+    prop_oneof![
+        Just(Limits::ENVOY),
+        Just(Limits::UNLIMITED),
+        any::<[u32; 4]>().prop_map(|[connections, pending, requests, retries]| Limits {
+            max_connections: connections,
+            max_pending_requests: pending,
+            max_requests: requests,
+            max_retries: retries,
+        }),
+    ]
+}
+
+fn transport() -> impl Strategy<Value = Transport> {
+    prop_oneof![
+        Just(Transport::RawBuffer),
+        tls::upstream().prop_map(|tls| Transport::Tls(Box::new(tls))),
+    ]
+}
+
+fn transport_match() -> impl Strategy<Value = TransportMatch> {
+    let labels = collection::btree_map(word(), word(), 0..3);
+    (word(), labels, transport()).prop_map(|(name, labels, transport)| TransportMatch {
+        name,
+        labels: labels.into_iter().collect(),
+        transport,
+    })
+}
+
+fn service() -> impl Strategy<Value = ServiceRef> {
+    (word(), word(), word()).prop_map(|(host, name, namespace)| ServiceRef {
+        host,
+        name,
+        namespace,
+    })
+}

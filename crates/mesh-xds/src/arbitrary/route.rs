@@ -1,0 +1,134 @@
+//! Arbitrary route tables.
+
+use super::{duration, word};
+use mesh_model::route::{
+    DirectResponse, Forward, MaxStreamDuration, PathMatch, RetryOn, RetryPolicy, Route,
+    RouteAction, RouteConfiguration, RouteMatch, VirtualHost,
+};
+use proptest::{collection, option, prelude::*};
+use std::time::Duration;
+
+/// A route table. Domains are distinct, as they must be.
+pub(crate) fn table() -> impl Strategy<Value = RouteConfiguration> {
+    (
+        word(),
+        collection::vec(host(), 0..3),
+        any::<bool>(),
+        option::of(100..10_000u32),
+    )
+        .prop_map(
+            |(name, hosts, ignore_port_in_host_matching, limit)| RouteConfiguration {
+                name: name.into(),
+                virtual_hosts: with_distinct_domains(hosts),
+                ignore_port_in_host_matching,
+                max_direct_response_body_bytes: limit,
+            },
+        )
+}
+
+fn with_distinct_domains(mut hosts: Vec<VirtualHost>) -> Vec<VirtualHost> {
+    let domains = hosts.iter_mut().flat_map(|host| &mut host.domains);
+    for (i, domain) in domains.enumerate() {
+        domain.push_str(&i.to_string());
+    }
+    hosts
+}
+
+fn host() -> impl Strategy<Value = VirtualHost> {
+    (
+        word(),
+        collection::vec(word(), 1..3),
+        collection::vec(route(), 0..3),
+        any::<bool>(),
+    )
+        .prop_map(|(name, domains, routes, count)| VirtualHost {
+            name,
+            domains,
+            routes,
+            include_request_attempt_count: count,
+        })
+}
+
+fn route() -> impl Strategy<Value = Route> {
+    (
+        prop_oneof![Just(String::new()), word()],
+        (path(), any::<bool>()),
+        action(),
+        option::of(word()),
+        option::of(word()),
+    )
+        .prop_map(
+            |(name, (path, ignore_case), action, operation, config)| Route {
+                name,
+                matches: RouteMatch { path, ignore_case },
+                action,
+                operation,
+                config,
+            },
+        )
+}
+
+fn path() -> impl Strategy<Value = PathMatch> {
+    prop_oneof![
+        word().prop_map(|path| PathMatch::Prefix(format!("/{path}"))),
+        word().prop_map(|path| PathMatch::Exact(format!("/{path}"))),
+        word().prop_map(|path| PathMatch::SeparatedPrefix(format!("/{path}x"))),
+    ]
+}
+
+fn action() -> impl Strategy<Value = RouteAction> {
+    prop_oneof![
+        forward().prop_map(RouteAction::Forward),
+        (200..600u16, collection::vec(any::<u8>(), 0..20)).prop_map(|(status, body)| {
+            RouteAction::DirectResponse(DirectResponse { status, body })
+        }),
+    ]
+}
+
+fn forward() -> impl Strategy<Value = Forward> {
+    let limits = (option::of(duration()), option::of(duration()));
+    (
+        word(),
+        option::of(duration()),
+        option::of(duration()),
+        option::of(limits),
+        option::of(retry()),
+    )
+        .prop_map(
+            |(cluster, timeout, max_grpc_timeout, limits, retry)| Forward {
+                cluster: cluster.into(),
+                timeout,
+                max_grpc_timeout,
+                max_stream_duration: limits.map(|(max, grpc)| MaxStreamDuration {
+                    max,
+                    grpc_timeout_header_max: grpc,
+                }),
+                retry,
+            },
+        )
+}
+
+/// A policy. Who avoids hosts picks at least once more; a limit of the back-off comes with its base.
+fn retry() -> impl Strategy<Value = RetryPolicy> {
+    (
+        collection::vec(prop::sample::select(RetryOn::ALL.to_vec()), 0..4),
+        any::<u32>(),
+        option::of(duration()),
+        collection::vec(100..600u16, 0..3),
+        prop_oneof![(Just(true), 1..=u32::MAX), (Just(false), any::<u32>())],
+        option::of((1..1000u64, option::of(0..1000u64))),
+    )
+        .prop_map(
+            |(retry_on, num_retries, per_try_timeout, codes, avoid, back_off)| RetryPolicy {
+                retry_on,
+                num_retries,
+                per_try_timeout,
+                retriable_status_codes: codes,
+                avoid_previous_hosts: avoid.0,
+                host_selection_attempts: avoid.1,
+                back_off_base: back_off.map(|(base, _)| Duration::from_millis(base)),
+                back_off_max: back_off
+                    .and_then(|(base, above)| Some(Duration::from_millis(base + above?))),
+            },
+        )
+}

@@ -1,0 +1,136 @@
+//! The HTTP version that is spoken upstream (Envoy `HttpProtocolOptions`).
+
+use crate::{
+    decode::{self, At, Extension, wire_duration},
+    pb::{
+        envoy::{
+            config::core::v3::{self as core, Http1ProtocolOptions, Http2ProtocolOptions},
+            extensions::upstreams::http::v3::{
+                HttpProtocolOptions,
+                http_protocol_options::{
+                    ExplicitHttpConfig, UpstreamProtocolOptions, UseDownstreamHttpConfig,
+                    explicit_http_config::ProtocolConfig,
+                },
+            },
+        },
+        google::protobuf::Any,
+        pack_any,
+    },
+};
+use mesh_model::cluster::UpstreamHttp;
+use std::{collections::HashMap, time::Duration};
+
+/// The only options that a cluster of ours has.
+const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+/// HTTP/1.1 without more to say is what a cluster speaks anyway.
+pub(super) fn encode(http: UpstreamHttp, idle: Option<Duration>) -> HashMap<String, Any> {
+    if http == UpstreamHttp::Http1 && idle.is_none() {
+        return HashMap::new();
+    }
+    let options = HttpProtocolOptions {
+        common_http_protocol_options: idle.map(|idle| core::HttpProtocolOptions {
+            idle_timeout: Some(wire_duration(idle)),
+            ..Default::default()
+        }),
+        upstream_protocol_options: Some(encode_version(http)),
+        ..Default::default()
+    };
+    HashMap::from([(OPTIONS.to_owned(), pack_any(options))])
+}
+
+fn encode_version(http: UpstreamHttp) -> UpstreamProtocolOptions {
+    let explicit = |config| {
+        UpstreamProtocolOptions::ExplicitHttpConfig(ExplicitHttpConfig {
+            protocol_config: Some(config),
+        })
+    };
+    match http {
+        UpstreamHttp::Http1 => explicit(ProtocolConfig::HttpProtocolOptions(Default::default())),
+        UpstreamHttp::Http2 => explicit(ProtocolConfig::Http2ProtocolOptions(Default::default())),
+        UpstreamHttp::Downstream => {
+            UpstreamProtocolOptions::UseDownstreamProtocolConfig(UseDownstreamHttpConfig {
+                http_protocol_options: Some(Http1ProtocolOptions::default()),
+                http2_protocol_options: Some(Http2ProtocolOptions::default()),
+                http3_protocol_options: None,
+            })
+        }
+    }
+}
+
+/// The version, and how long a connection may be idle.
+pub(super) fn decode(
+    mut wire: HashMap<String, Any>,
+    at: &At<'_>,
+) -> Option<(UpstreamHttp, Option<Duration>)> {
+    let options = wire.remove(OPTIONS);
+    let mut others: Vec<_> = wire.into_keys().collect();
+    others.sort();
+    for name in others {
+        at.key(&name).refuse::<()>("this proxy does not execute it");
+    }
+    match options {
+        None => Some((UpstreamHttp::Http1, None)),
+        Some(any) => {
+            let at = at.key(OPTIONS);
+            decode_options(Extension::open(any, &at)?.message(&at)?, &at)
+        }
+    }
+}
+
+fn decode_options(
+    mut wire: HttpProtocolOptions,
+    at: &At<'_>,
+) -> Option<(UpstreamHttp, Option<Duration>)> {
+    let common = wire.common_http_protocol_options.take();
+    let idle = at.optional("common_http_protocol_options", common, decode_common);
+    let http = match wire.upstream_protocol_options.take() {
+        Some(UpstreamProtocolOptions::ExplicitHttpConfig(wire)) => {
+            decode_explicit(wire, &at.field("explicit_http_config"))
+        }
+        Some(UpstreamProtocolOptions::UseDownstreamProtocolConfig(wire)) => {
+            decode_downstream(wire, &at.field("use_downstream_protocol_config"))
+        }
+        Some(UpstreamProtocolOptions::AutoConfig(_)) => at
+            .field("auto_config")
+            .refuse("the version is not negotiated"),
+        None => at.field("upstream_protocol_options").refuse("must be set"),
+    };
+    at.finish(wire);
+    Some((http?, idle?.flatten()))
+}
+
+fn decode_common(mut wire: core::HttpProtocolOptions, at: &At<'_>) -> Option<Option<Duration>> {
+    let idle = at.optional("idle_timeout", wire.idle_timeout.take(), decode::duration);
+    at.finish(wire);
+    idle
+}
+
+fn decode_explicit(wire: ExplicitHttpConfig, at: &At<'_>) -> Option<UpstreamHttp> {
+    match wire.protocol_config {
+        Some(ProtocolConfig::HttpProtocolOptions(options)) => {
+            at.field("http_protocol_options").finish(options);
+            Some(UpstreamHttp::Http1)
+        }
+        Some(ProtocolConfig::Http2ProtocolOptions(options)) => {
+            at.field("http2_protocol_options").finish(options);
+            Some(UpstreamHttp::Http2)
+        }
+        Some(ProtocolConfig::Http3ProtocolOptions(_)) => at
+            .field("http3_protocol_options")
+            .refuse("HTTP/3 is not spoken"),
+        None => at.refuse("must name a version"),
+    }
+}
+
+/// Options of a version change nothing but its details, so that those left out are the default ones.
+fn decode_downstream(mut wire: UseDownstreamHttpConfig, at: &At<'_>) -> Option<UpstreamHttp> {
+    if let Some(options) = wire.http_protocol_options.take() {
+        at.field("http_protocol_options").finish(options);
+    }
+    if let Some(options) = wire.http2_protocol_options.take() {
+        at.field("http2_protocol_options").finish(options);
+    }
+    at.finish(wire);
+    Some(UpstreamHttp::Downstream)
+}

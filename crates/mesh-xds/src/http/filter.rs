@@ -1,0 +1,119 @@
+//! HTTP filters.
+
+use crate::{
+    decode::{At, Extension, Wrapped},
+    decoration, istio,
+    pb::{
+        envoy::extensions::filters::{
+            http::{
+                cors::v3::Cors,
+                fault::v3::HttpFault,
+                grpc_stats::v3::{
+                    FilterConfig as GrpcStats, filter_config::PerMethodStatSpecifier,
+                },
+                router::v3::Router,
+            },
+            network::http_connection_manager::v3::{HttpFilter as Wire, http_filter::ConfigType},
+        },
+        google::protobuf::{Any, BoolValue},
+        istio::{alpn, peer_metadata, stats},
+        pack_any,
+    },
+};
+use mesh_model::http::HttpFilter;
+use prost::Name;
+
+pub(super) fn encode(filter: &HttpFilter) -> Wire {
+    let (name, config) = match filter {
+        HttpFilter::PeerMetadata(peer) => (
+            decoration::METADATA_EXCHANGE,
+            istio::encode_peer_metadata(*peer),
+        ),
+        HttpFilter::GrpcStats => ("envoy.filters.http.grpc_stats", pack_any(grpc_stats())),
+        HttpFilter::Alpn(alpn) => ("istio.alpn", istio::encode_alpn(alpn)),
+        HttpFilter::Fault => ("envoy.filters.http.fault", pack_any(HttpFault::default())),
+        HttpFilter::Cors => ("envoy.filters.http.cors", pack_any(Cors {})),
+        HttpFilter::Stats(stats) => (istio::STATS, istio::encode_stats(*stats)),
+        HttpFilter::Router => ("envoy.filters.http.router", pack_any(Router::default())),
+    };
+    Wire {
+        name: name.into(),
+        config_type: Some(ConfigType::TypedConfig(config)),
+        ..Default::default()
+    }
+}
+
+/// What Istio asks of gRPC statistics: the same for every proxy.
+fn grpc_stats() -> GrpcStats {
+    let all_methods = PerMethodStatSpecifier::StatsForAllMethods(BoolValue::wrap(false));
+    GrpcStats {
+        emit_filter_state: true,
+        per_method_stat_specifier: Some(all_methods),
+        ..Default::default()
+    }
+}
+
+/// The filters of the connection manager at `at`: the router is the last, and only there.
+pub(super) fn decode_chain(wire: Vec<Wire>, at: &At<'_>) -> Option<Vec<HttpFilter>> {
+    let filters = at.list("http_filters", wire, decode)?;
+    match filters.split_last() {
+        Some((HttpFilter::Router, others)) if !others.contains(&HttpFilter::Router) => {
+            Some(filters)
+        }
+        _ => at
+            .field("http_filters")
+            .refuse("must end with the router, and hold no other"),
+    }
+}
+
+fn decode(mut wire: Wire, at: &At<'_>) -> Option<HttpFilter> {
+    let config = match wire.config_type.take() {
+        Some(ConfigType::TypedConfig(config)) => Some(config),
+        Some(ConfigType::ConfigDiscovery(_)) => {
+            return at
+                .field("config_discovery")
+                .refuse("filters stand in the listener itself");
+        }
+        None => None,
+    };
+    // An optional filter may be left out by who does not know it. Here it is either known or refused.
+    wire.is_optional = false;
+    wire.name.clear();
+    at.finish(wire);
+    at.required("typed_config", config, decode_config)
+}
+
+fn decode_config(config: Any, at: &At<'_>) -> Option<HttpFilter> {
+    let config = Extension::open(config, at)?;
+    let is = |full_name: String| config.type_name == full_name;
+    if is(Router::full_name()) {
+        at.finish(config.message::<Router>(at)?);
+        Some(HttpFilter::Router)
+    } else if is(peer_metadata::Config::full_name()) {
+        istio::decode_peer_metadata(config, at).map(HttpFilter::PeerMetadata)
+    } else if is(GrpcStats::full_name()) {
+        decode_grpc_stats(config.message(at)?, at)
+    } else if is(alpn::FilterConfig::full_name()) {
+        istio::decode_alpn(config, at).map(HttpFilter::Alpn)
+    } else if is(HttpFault::full_name()) {
+        at.finish(config.message::<HttpFault>(at)?);
+        Some(HttpFilter::Fault)
+    } else if is(Cors::full_name()) {
+        at.finish(config.message::<Cors>(at)?);
+        Some(HttpFilter::Cors)
+    } else if is(stats::PluginConfig::full_name()) {
+        istio::decode_stats(config, at).map(HttpFilter::Stats)
+    } else {
+        config.unknown(at)
+    }
+}
+
+fn decode_grpc_stats(mut wire: GrpcStats, at: &At<'_>) -> Option<HttpFilter> {
+    let usual = grpc_stats();
+    wire.emit_filter_state = false;
+    if wire.per_method_stat_specifier == usual.per_method_stat_specifier {
+        wire.per_method_stat_specifier = None;
+    }
+    at.finish(wire);
+    Some(HttpFilter::GrpcStats)
+}

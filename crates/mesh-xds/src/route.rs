@@ -1,0 +1,213 @@
+//! Route tables ↔ Envoy `RouteConfiguration`.
+
+mod action; // what a route does
+mod matching; // which requests it takes
+mod retry; // when it tries again
+
+use crate::{
+    decode::{self, At, Fields, Wrapped},
+    metadata::{ISTIO, Metadata},
+    pb::{
+        envoy::config::{
+            core::v3 as core,
+            route::v3::{self as wire, Decorator},
+        },
+        google::protobuf::{BoolValue, Struct, UInt32Value, Value, value::Kind},
+    },
+    resource::{Decoded, Invalid, Resource, ResourceKind},
+};
+use bytes::Bytes;
+use mesh_model::route::{Route, RouteAction, RouteConfiguration, VirtualHost};
+use prost::Message;
+use std::{collections::HashMap, mem::take};
+
+/// Longest body of a direct response where nothing is set, in bytes.
+const MAX_DIRECT_RESPONSE_BODY: u32 = 4096;
+
+impl Resource for RouteConfiguration {
+    const KIND: ResourceKind = ResourceKind::Route;
+
+    fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    fn encode(&self) -> Bytes {
+        encode_table(self).encode_to_vec().into()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Decoded<Self>, Invalid> {
+        decode::decode(bytes, decode_named)
+    }
+}
+
+pub(crate) fn encode_table(table: &RouteConfiguration) -> wire::RouteConfiguration {
+    wire::RouteConfiguration {
+        name: table.name.to_string(),
+        virtual_hosts: table.virtual_hosts.iter().map(encode_host).collect(),
+        ignore_port_in_host_matching: table.ignore_port_in_host_matching,
+        max_direct_response_body_size_bytes: table
+            .max_direct_response_body_bytes
+            .map(UInt32Value::wrap),
+        // Routes and clusters arrive in any order.
+        validate_clusters: Some(BoolValue::wrap(false)),
+        ..Default::default()
+    }
+}
+
+fn encode_host(host: &VirtualHost) -> wire::VirtualHost {
+    wire::VirtualHost {
+        name: host.name.clone(),
+        domains: host.domains.clone(),
+        routes: host.routes.iter().map(encode_route).collect(),
+        include_request_attempt_count: host.include_request_attempt_count,
+        ..Default::default()
+    }
+}
+
+fn encode_route(route: &Route) -> wire::Route {
+    wire::Route {
+        name: route.name.clone(),
+        r#match: Some(matching::encode(&route.matches)),
+        action: Some(action::encode(&route.action)),
+        decorator: route.operation.as_ref().map(|operation| Decorator {
+            operation: operation.clone(),
+            propagate: None,
+        }),
+        metadata: route.config.as_deref().map(encode_config),
+        ..Default::default()
+    }
+}
+
+fn encode_config(object: &str) -> core::Metadata {
+    let value = Value {
+        kind: Some(Kind::StringValue(object.into())),
+    };
+    let fields = HashMap::from([("config".to_owned(), value)]);
+    core::Metadata {
+        filter_metadata: HashMap::from([(ISTIO.to_owned(), Struct { fields })]),
+        ..Default::default()
+    }
+}
+
+fn decode_named(wire: wire::RouteConfiguration, at: &At<'_>) -> Option<RouteConfiguration> {
+    let table = decode_table(wire, at)?;
+    match table.name.as_str() {
+        "" => at.field("name").refuse("must be set"),
+        _ => Some(table),
+    }
+}
+
+/// A table, which has a name only if it is a resource of its own.
+pub(crate) fn decode_table(
+    mut wire: wire::RouteConfiguration,
+    at: &At<'_>,
+) -> Option<RouteConfiguration> {
+    let name = take(&mut wire.name);
+    let ignore_port = take(&mut wire.ignore_port_in_host_matching);
+    let limit = wire.max_direct_response_body_size_bytes.take();
+    let limit = limit.map(Wrapped::inner);
+    let virtual_hosts = at.list("virtual_hosts", take(&mut wire.virtual_hosts), decode_host);
+    wire.validate_clusters = wire.validate_clusters.filter(|validate| validate.value);
+    at.finish(wire);
+    let table = RouteConfiguration {
+        name: name.into(),
+        virtual_hosts: virtual_hosts?,
+        ignore_port_in_host_matching: ignore_port,
+        max_direct_response_body_bytes: limit,
+    };
+    let (domains, bodies) = (expect_distinct(&table, at), expect_short_bodies(&table, at));
+    domains.and(bodies).map(|()| table)
+}
+
+/// No two hosts may claim the same domain; letters count in either case.
+fn expect_distinct(table: &RouteConfiguration, at: &At<'_>) -> Option<()> {
+    let mut owners = HashMap::new();
+    for host in &table.virtual_hosts {
+        for domain in &host.domains {
+            if let Some(owner) = owners.insert(domain.to_ascii_lowercase(), &host.name) {
+                return at.field("virtual_hosts").refuse(format!(
+                    "{domain:?} is a domain of both {owner:?} and {:?}",
+                    host.name
+                ));
+            }
+        }
+    }
+    Some(())
+}
+
+fn expect_short_bodies(table: &RouteConfiguration, at: &At<'_>) -> Option<()> {
+    let limit = table.max_direct_response_body_bytes;
+    let limit = limit.unwrap_or(MAX_DIRECT_RESPONSE_BODY);
+    let routes = table.virtual_hosts.iter().flat_map(|host| &host.routes);
+    let too_long = |route: &&Route| match &route.action {
+        RouteAction::DirectResponse(response) => response.body.len() as u64 > u64::from(limit),
+        RouteAction::Forward(_) => false,
+    };
+    match routes.filter(too_long).count() {
+        0 => Some(()),
+        some => at
+            .field("max_direct_response_body_size_bytes")
+            .refuse(format!(
+                "{some} direct responses are longer than {limit} bytes"
+            )),
+    }
+}
+
+fn decode_host(mut wire: wire::VirtualHost, at: &At<'_>) -> Option<VirtualHost> {
+    let name = at.text("name", take(&mut wire.name));
+    let domains = at.list("domains", take(&mut wire.domains), decode_domain);
+    let routes = at.list("routes", take(&mut wire.routes), decode_route);
+    let count_attempts = take(&mut wire.include_request_attempt_count);
+    at.finish(wire);
+    let domains = domains?;
+    if domains.is_empty() {
+        return at.field("domains").refuse("must be set");
+    }
+    Some(VirtualHost {
+        name: name?,
+        domains,
+        routes: routes?,
+        include_request_attempt_count: count_attempts,
+    })
+}
+
+fn decode_domain(wire: String, at: &At<'_>) -> Option<String> {
+    match wire.is_empty() {
+        true => at.refuse("is empty"),
+        false => Some(wire),
+    }
+}
+
+fn decode_route(mut wire: wire::Route, at: &At<'_>) -> Option<Route> {
+    let name = take(&mut wire.name);
+    let matches = at.required("match", wire.r#match.take(), matching::decode);
+    let action = action::decode(wire.action.take(), at);
+    let operation = at.optional("decorator", wire.decorator.take(), decode_decorator);
+    let metadata_at = at.field("metadata");
+    let mut metadata = Metadata::open(wire.metadata.take(), &metadata_at);
+    let config = metadata.take(ISTIO, &metadata_at, decode_config);
+    metadata.finish(&metadata_at);
+    at.finish(wire);
+    Some(Route {
+        name,
+        matches: matches?,
+        action: action?,
+        operation: operation?,
+        config: config?,
+    })
+}
+
+fn decode_decorator(mut wire: Decorator, at: &At<'_>) -> Option<String> {
+    let operation = at.text("operation", take(&mut wire.operation));
+    at.finish(wire);
+    operation
+}
+
+fn decode_config(mut fields: Fields, at: &At<'_>) -> Option<Option<String>> {
+    let object = fields.text("config", at);
+    fields.finish("istio metadata of a route", at);
+    object.map(|object| (!object.is_empty()).then_some(object))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,57 @@
+//! Which requests a route takes.
+
+use crate::{
+    decode::{At, Wrapped},
+    pb::{
+        envoy::config::route::v3::{RouteMatch as Wire, route_match::PathSpecifier},
+        google::protobuf::BoolValue,
+    },
+};
+use mesh_model::route::{PathMatch, RouteMatch};
+
+pub(super) fn encode(matches: &RouteMatch) -> Wire {
+    Wire {
+        path_specifier: Some(match matches.path.clone() {
+            PathMatch::Prefix(prefix) => PathSpecifier::Prefix(prefix),
+            PathMatch::Exact(path) => PathSpecifier::Path(path),
+            PathMatch::SeparatedPrefix(prefix) => PathSpecifier::PathSeparatedPrefix(prefix),
+        }),
+        case_sensitive: matches.ignore_case.then(|| BoolValue::wrap(false)),
+        ..Default::default()
+    }
+}
+
+pub(super) fn decode(mut wire: Wire, at: &At<'_>) -> Option<RouteMatch> {
+    let path = match wire.path_specifier.take() {
+        Some(PathSpecifier::Prefix(prefix)) => Some(PathMatch::Prefix(prefix)),
+        Some(PathSpecifier::Path(path)) => Some(PathMatch::Exact(path)),
+        Some(PathSpecifier::PathSeparatedPrefix(prefix)) => {
+            decode_separated(prefix, &at.field("path_separated_prefix"))
+        }
+        Some(PathSpecifier::SafeRegex(_)) => at
+            .field("safe_regex")
+            .refuse("this proxy does not execute it"),
+        Some(PathSpecifier::ConnectMatcher(_)) => at
+            .field("connect_matcher")
+            .refuse("this proxy does not execute it"),
+        Some(PathSpecifier::PathMatchPolicy(_)) => at
+            .field("path_match_policy")
+            .refuse("this proxy does not execute it"),
+        None => at.field("path_specifier").refuse("must be set"),
+    };
+    let case_sensitive = wire.case_sensitive.take().is_none_or(Wrapped::inner);
+    at.finish(wire);
+    Some(RouteMatch {
+        path: path?,
+        ignore_case: !case_sensitive,
+    })
+}
+
+/// As Envoy has it: at least two characters, no query, no slash at the end.
+fn decode_separated(prefix: String, at: &At<'_>) -> Option<PathMatch> {
+    let query = prefix.contains(['?', '#']);
+    match query || prefix.ends_with('/') || prefix.chars().count() < 2 {
+        true => at.refuse(format!("{prefix:?} is no path before a slash")),
+        false => Some(PathMatch::SeparatedPrefix(prefix)),
+    }
+}

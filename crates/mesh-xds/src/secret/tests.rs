@@ -1,0 +1,13 @@
+use super::*;
+use crate::arbitrary;
+use proptest::prelude::*;
+
+proptest! {
+    #[test]
+    fn what_is_encoded_decodes_to_itself(value in arbitrary::tls::secret()) {
+        let bytes = value.encode();
+        prop_assert_eq!(&bytes, &value.clone().encode());
+        let decoded = Secret::decode(&bytes).expect("our own encoding");
+        prop_assert_eq!(decoded, Decoded { value, ignored: vec![] });
+    }
+}
