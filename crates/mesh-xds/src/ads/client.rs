@@ -107,7 +107,7 @@ pub struct Client {
 impl Client {
     /// A client that wants nothing yet. `node` travels in the first request of every stream.
     pub fn new(protocol: Protocol, node: Node) -> Self {
-        let interests = ResourceType::ALL.map(Interest::new);
+        let interests = ResourceType::ALL.map(|kind| Interest::new(protocol, kind));
         Self {
             protocol,
             node,
@@ -159,16 +159,8 @@ impl Client {
         if !self.open {
             return None;
         }
-        let protocol = self.protocol;
-        let request = self
-            .interests
-            .iter_mut()
-            .find_map(|interest| interest.answer(protocol))
-            .or_else(|| {
-                self.interests
-                    .iter_mut()
-                    .find_map(|interest| interest.ask(protocol))
-            })?;
+        let answer = self.interests.iter_mut().find_map(Interest::answer);
+        let request = answer.or_else(|| self.interests.iter_mut().find_map(Interest::ask))?;
         Some(self.introduce(request))
     }
 

@@ -129,6 +129,11 @@ impl SharedResource {
         self.0.wire.len() + 6
     }
 
+    /// Whether both are one allocation.
+    pub(super) fn is_shared_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     pub(super) fn has_bytes(&self) -> bool {
         !self.0.wire.is_empty()
     }

@@ -3,6 +3,8 @@
 //! Hears requests, knows what the client is subscribed to and what it was sent, and builds responses from what its
 //! owner supplies. Stands between the stream and the owner's snapshot; decides nothing about which resources exist.
 
+mod ask;
+mod heard;
 mod record;
 mod watch;
 
@@ -10,84 +12,11 @@ use std::{collections::BTreeSet, time::SystemTime};
 
 use bytes::Bytes;
 
-use self::watch::{Changes, Watch};
+use self::watch::{Changes, DeltaChanges, Difference, Watch};
 use super::{MAX_RESPONSE_BYTES, Protocol, Request, ResourceType, Response, SharedResource};
+pub use ask::{Ask, Stamp};
+pub use heard::{Heard, Interest, Verdict};
 pub use record::{Rejection, SyncState, TypeStatus};
-
-/// What a response is stamped with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stamp {
-    /// The version of the push, for people and for SotW's `version_info`.
-    pub version: String,
-    /// The time of sending.
-    pub now: SystemTime,
-}
-
-/// A response that is due or wanted: say which resources there are, and [`Server::answer`] makes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ask {
-    kind: ResourceType,
-    names: Option<BTreeSet<Box<str>>>,
-}
-
-impl Ask {
-    /// The type to supply.
-    pub fn kind(&self) -> ResourceType {
-        self.kind
-    }
-
-    /// The names to supply; `None` for everything that the client should have of the type.
-    ///
-    /// For a type that a client asks for by name, everything may be narrowed to [`Server::names`].
-    pub fn names(&self) -> Option<impl Iterator<Item = &str>> {
-        self.names
-            .as_ref()
-            .map(|names| names.iter().map(AsRef::as_ref))
-    }
-
-    fn covers(&self, name: &str) -> bool {
-        self.names.as_ref().is_none_or(|names| names.contains(name))
-    }
-}
-
-/// What a request meant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Heard {
-    /// The type it was about.
-    pub kind: ResourceType,
-    /// What it said of an earlier response.
-    pub verdict: Verdict,
-    /// What it did to the subscriptions.
-    pub interest: Interest,
-}
-
-/// What a request says of an earlier response.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Nothing.
-    None,
-    /// The last response is accepted.
-    Ack,
-    /// A response is refused in part or as a whole; count it in `pilot_total_xds_rejects`.
-    Nack(Rejection),
-    /// It speaks of a response that is not the last; count it in `pilot_xds_expired_nonce`.
-    Stale,
-}
-
-/// What a request does to the subscriptions of its type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interest {
-    /// The first of its type on this stream, or a SotW client that starts anew.
-    Opened,
-    /// Names were added: an answer is due.
-    Added,
-    /// Names were only taken away: no answer.
-    Removed,
-    /// The same as before.
-    Unchanged,
-    /// The client wants nothing of this type any more.
-    Unsubscribed,
-}
 
 /// Why a request cannot be served, or a response not be sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -150,11 +79,11 @@ impl Server {
             .ok_or_else(|| Refusal::UnknownType(request.type_url().into()))?;
         let changes = match (self.protocol, request) {
             (Protocol::Sotw, Request::Sotw(request)) => Changes::Exactly(&request.resource_names),
-            (Protocol::Delta, Request::Delta(request)) => Changes::Delta {
+            (Protocol::Delta, Request::Delta(request)) => Changes::Delta(DeltaChanges {
                 subscribe: &request.resource_names_subscribe,
                 unsubscribe: &request.resource_names_unsubscribe,
                 held: &request.initial_resource_versions,
-            },
+            }),
             _ => return Err(Refusal::WrongProtocol),
         };
         let watch = &mut self.watches[kind.index()];
@@ -162,10 +91,13 @@ impl Server {
         let watch = watch.get_or_insert_with(|| Watch::new(kind));
         // A nonce of an earlier stream says nothing here.
         let nonce = if fresh { "" } else { request.nonce() };
+        if watch.record.is_current(nonce) {
+            watch.caught_up();
+        }
         let verdict = watch.record.judge(nonce, request.error(), now);
         let interest = match changes {
-            Changes::Delta { .. } if fresh => watch.open(&changes),
-            Changes::Delta { .. } => watch.change(&changes),
+            Changes::Delta(changes) if fresh => watch.open(&changes),
+            Changes::Delta(changes) => watch.change(&changes),
             Changes::Exactly(names) => watch.restate(names, fresh, nonce),
         };
         Ok(Heard {
@@ -325,7 +257,7 @@ impl Server {
     fn delta_responses(
         &mut self,
         kind: ResourceType,
-        diff: watch::Difference,
+        diff: Difference,
         stamp: &Stamp,
     ) -> Result<Vec<Response>, Refusal> {
         let mut responses = Vec::new();

@@ -97,15 +97,20 @@ where
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let discovery = Arc::clone(&self.0);
-        match request.uri().path().rsplit('/').next() {
-            Some("StreamAggregatedResources") => Box::pin(async move {
-                let codec = ProstCodec::<EncodedResponse, DiscoveryRequest>::default();
-                Ok(limited(codec).streaming(Sotw(discovery), request).await)
-            }),
-            Some("DeltaAggregatedResources") => Box::pin(async move {
-                let codec = ProstCodec::<EncodedDeltaResponse, DeltaDiscoveryRequest>::default();
-                Ok(limited(codec).streaming(Delta(discovery), request).await)
-            }),
+        match request.uri().path() {
+            "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources" => {
+                Box::pin(async move {
+                    let codec = ProstCodec::<EncodedResponse, DiscoveryRequest>::default();
+                    Ok(limited(codec).streaming(Sotw(discovery), request).await)
+                })
+            }
+            "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources" => {
+                Box::pin(async move {
+                    let codec =
+                        ProstCodec::<EncodedDeltaResponse, DeltaDiscoveryRequest>::default();
+                    Ok(limited(codec).streaming(Delta(discovery), request).await)
+                })
+            }
             _ => Box::pin(async { Ok(Status::unimplemented("no such method").into_http()) }),
         }
     }

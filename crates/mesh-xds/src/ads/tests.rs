@@ -6,12 +6,17 @@ use super::*;
 use crate::pb::{
     envoy::{
         config::core::v3::Node,
-        service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest},
+        service::discovery::v3::{
+            DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
+        },
     },
     google::rpc::Status,
 };
 
+mod client;
 mod delta_server;
+mod model;
+mod service;
 mod sotw_server;
 mod wire;
 

@@ -18,6 +18,7 @@ const CODE: i32 = 13;
 /// The subscriptions of one type.
 #[derive(Debug)]
 pub(super) struct Interest {
+    protocol: Protocol,
     kind: ResourceType,
     wildcard: bool,
     names: BTreeSet<String>,
@@ -28,8 +29,15 @@ pub(super) struct Interest {
     pub(super) stats: TypeStats,
     // What follows belongs to one stream.
     opened: bool,
+    /// A name was said: from then on, none means nothing rather than everything.
+    named: bool,
     nonce: String,
     changes: BTreeMap<String, Change>,
+    /// SotW: names that were dropped. The server ignores a request that crosses its next response, so it may never
+    /// have heard that they were.
+    dropped: BTreeSet<String>,
+    /// SotW: one of them is wanted again, which only a request that starts anew is sure to say.
+    anew: bool,
     answers: VecDeque<Answer>,
     /// Responses handed out and not yet completed.
     pub(super) outstanding: usize,
@@ -51,8 +59,9 @@ struct Answer {
 }
 
 impl Interest {
-    pub(super) fn new(kind: ResourceType) -> Self {
+    pub(super) fn new(protocol: Protocol, kind: ResourceType) -> Self {
         Self {
+            protocol,
             kind,
             wildcard: false,
             names: BTreeSet::new(),
@@ -60,8 +69,11 @@ impl Interest {
             version: String::new(),
             stats: TypeStats::default(),
             opened: false,
+            named: false,
             nonce: String::new(),
             changes: BTreeMap::new(),
+            dropped: BTreeSet::new(),
+            anew: false,
             answers: VecDeque::new(),
             outstanding: 0,
         }
@@ -100,6 +112,7 @@ impl Interest {
                 _ => Change::Subscribe,
             };
             self.changes.insert(name.into(), change);
+            self.anew |= self.dropped.remove(name);
         }
     }
 
@@ -112,8 +125,15 @@ impl Interest {
             return;
         }
         match self.changes.get(name) {
-            Some(Change::Subscribe) => drop(self.changes.remove(name)),
-            _ => drop(self.changes.insert(name.into(), Change::Unsubscribe)),
+            Some(Change::Subscribe) => {
+                self.changes.remove(name);
+            }
+            _ => {
+                self.changes.insert(name.into(), Change::Unsubscribe);
+                if self.protocol == Protocol::Sotw {
+                    self.dropped.insert(name.into());
+                }
+            }
         }
         // Under a wildcard the resource may be covered still; the server will say.
         if !self.wildcard {
@@ -125,17 +145,20 @@ impl Interest {
     /// A new stream: the server knows nothing.
     pub(super) fn restart(&mut self) {
         self.opened = false;
+        self.named = false;
         self.nonce.clear();
         self.changes.clear();
+        self.dropped.clear();
+        self.anew = false;
         self.answers.clear();
         self.outstanding = 0;
     }
 
     /// The next ACK or NACK.
-    pub(super) fn answer(&mut self, protocol: Protocol) -> Option<Request> {
+    pub(super) fn answer(&mut self) -> Option<Request> {
         let Answer { nonce, error } = self.answers.pop_front()?;
         self.nonce.clone_from(&nonce);
-        Some(match protocol {
+        Some(match self.protocol {
             Protocol::Delta => Request::Delta(DeltaDiscoveryRequest {
                 type_url: self.kind.type_url().into(),
                 response_nonce: nonce,
@@ -153,20 +176,24 @@ impl Interest {
     }
 
     /// The first request of the stream, or one about changed subscriptions.
-    pub(super) fn ask(&mut self, protocol: Protocol) -> Option<Request> {
+    pub(super) fn ask(&mut self) -> Option<Request> {
         let first = !self.opened;
         if first && !self.wildcard && self.names.is_empty() {
             self.changes.clear();
             return None;
         }
         // In SotW a response that is being worked on will be answered with all names anyway.
-        let waiting = protocol == Protocol::Sotw && self.outstanding > 0;
-        if !first && (self.changes.is_empty() || waiting) {
+        let waiting = self.protocol == Protocol::Sotw && self.outstanding > 0;
+        let quiet = self.changes.is_empty() && !self.anew;
+        if !first && (quiet || waiting) {
             return None;
+        }
+        if std::mem::take(&mut self.anew) {
+            self.nonce.clear();
         }
         self.opened = true;
         let changes = std::mem::take(&mut self.changes);
-        Some(match protocol {
+        Some(match self.protocol {
             Protocol::Sotw => Request::Sotw(self.state_of_the_world()),
             Protocol::Delta if first => Request::Delta(self.everything()),
             Protocol::Delta => Request::Delta(self.changed(changes)),
@@ -208,7 +235,7 @@ impl Interest {
         self.answers.push_back(Answer { nonce, error });
     }
 
-    fn state_of_the_world(&self) -> DiscoveryRequest {
+    fn state_of_the_world(&mut self) -> DiscoveryRequest {
         DiscoveryRequest {
             type_url: self.kind.type_url().into(),
             version_info: self.version.clone(),
@@ -218,7 +245,7 @@ impl Interest {
         }
     }
 
-    fn everything(&self) -> DeltaDiscoveryRequest {
+    fn everything(&mut self) -> DeltaDiscoveryRequest {
         DeltaDiscoveryRequest {
             type_url: self.kind.type_url().into(),
             resource_names_subscribe: self.spelled_names(),
@@ -242,10 +269,12 @@ impl Interest {
     }
 
     /// All names. Everything is spelled as no names where every server understands that, and as `*` elsewhere.
-    fn spelled_names(&self) -> Vec<String> {
-        let legacy = self.kind.is_wildcard() && self.names.is_empty();
+    fn spelled_names(&mut self) -> Vec<String> {
+        let legacy = self.kind.is_wildcard() && !self.named && self.names.is_empty();
         let star = (self.wildcard && !legacy).then(|| WILDCARD.to_owned());
-        star.into_iter().chain(self.names.iter().cloned()).collect()
+        let names: Vec<_> = star.into_iter().chain(self.names.iter().cloned()).collect();
+        self.named |= !names.is_empty();
+        names
     }
 }
 

@@ -1,25 +1,16 @@
 //! What one client is subscribed to of one type, and what it holds of it.
 
+mod subscription;
+
 use std::{
     borrow::Borrow,
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashSet},
     hash::{Hash, Hasher},
 };
 
-use super::{Ask, Interest, record::Record};
-use crate::ads::{ResourceType, SharedResource, Version, WILDCARD};
-
-/// The subscription part of a request.
-pub(super) enum Changes<'a> {
-    /// SotW: all names, each time.
-    Exactly(&'a [String]),
-    /// Delta: what changes, and in a first request what the client holds from before.
-    Delta {
-        subscribe: &'a [String],
-        unsubscribe: &'a [String],
-        held: &'a HashMap<String, String>,
-    },
-}
+pub(super) use self::subscription::{Changes, DeltaChanges};
+use super::{Ask, record::Record};
+use crate::ads::{ResourceType, SharedResource, Version};
 
 /// What an answer has to say.
 #[derive(Debug, Default)]
@@ -45,6 +36,9 @@ pub(super) struct Watch {
     pub(super) forced: BTreeSet<Box<str>>,
     /// What the client holds and should lose.
     doomed: BTreeSet<Box<str>>,
+    /// Names that are wanted no more, while a response that carries them may still be under way: a wildcard that comes
+    /// back before it arrives would make the client keep them, so they have to be sent again or removed.
+    shadow: BTreeSet<Box<str>>,
     pub(super) record: Record,
 }
 
@@ -76,6 +70,7 @@ impl Watch {
             due: false,
             forced: BTreeSet::new(),
             doomed: BTreeSet::new(),
+            shadow: BTreeSet::new(),
             record: Record::default(),
         }
     }
@@ -90,7 +85,7 @@ impl Watch {
     }
 
     pub(super) fn wants(&self, name: &str) -> bool {
-        self.wildcard || self.entries.get(name).is_some_and(|entry| entry.explicit)
+        self.wildcard || self.is_explicit(name)
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
@@ -119,74 +114,9 @@ impl Watch {
         held
     }
 
-    /// The first delta request of a stream.
-    pub(super) fn open(&mut self, changes: &Changes<'_>) -> Interest {
-        let Changes::Delta {
-            subscribe,
-            unsubscribe,
-            held,
-        } = changes
-        else {
-            return Interest::Unchanged;
-        };
-        self.wildcard = subscribe.is_empty() && self.kind.is_wildcard();
-        for name in *subscribe {
-            self.subscribe(name);
-        }
-        for (name, version) in held.iter().filter(|(name, _)| *name != WILDCARD) {
-            self.remember(name, version);
-        }
-        self.unsubscribe_all(unsubscribe);
-        // What it holds decides what is sent, rather than that it has asked.
-        self.forced.clear();
-        self.due = self.is_subscribed();
-        Interest::Opened
-    }
-
-    /// A later delta request.
-    pub(super) fn change(&mut self, changes: &Changes<'_>) -> Interest {
-        let Changes::Delta {
-            subscribe,
-            unsubscribe,
-            ..
-        } = changes
-        else {
-            return Interest::Unchanged;
-        };
-        for name in *subscribe {
-            self.subscribe(name);
-        }
-        let removed = self.unsubscribe_all(unsubscribe);
-        match (subscribe.is_empty(), removed) {
-            (false, _) => Interest::Added,
-            (true, true) if !self.is_subscribed() => Interest::Unsubscribed,
-            (true, true) => Interest::Removed,
-            (true, false) => Interest::Unchanged,
-        }
-    }
-
-    /// A SotW request: in the order of Istio section 3.4.
-    pub(super) fn restate(&mut self, names: &[String], fresh: bool, nonce: &str) -> Interest {
-        let legacy_wildcard = names.is_empty() && !self.named && self.kind.is_wildcard();
-        if names.is_empty() && !legacy_wildcard {
-            self.clear();
-            return Interest::Unsubscribed;
-        }
-        let anew = fresh || nonce.is_empty() || !self.is_subscribed();
-        if !anew && !self.record.is_current(nonce) {
-            return Interest::Unchanged;
-        }
-        let (added, removed) = self.set_names(names, legacy_wildcard);
-        match (anew, added, removed) {
-            (true, ..) => {
-                self.forget_versions();
-                self.due = true;
-                Interest::Opened
-            }
-            (false, true, _) => Interest::Added,
-            (false, false, true) => Interest::Removed,
-            (false, false, false) => Interest::Unchanged,
-        }
+    /// The client has seen everything that was sent, with the subscriptions that we know.
+    pub(super) fn caught_up(&mut self) {
+        self.shadow.clear();
     }
 
     /// Makes a name due if the client holds or awaits it.
@@ -211,8 +141,10 @@ impl Watch {
             }
             self.doomed.remove(name);
             if self.forced.remove(name) | !self.holds(resource) {
-                self.put(resource.clone(), Held::Version);
+                self.put(resource.clone());
                 difference.changed.push(resource.clone());
+            } else {
+                self.share(resource);
             }
         }
         self.lose(ask, &seen, &mut difference);
@@ -228,7 +160,9 @@ impl Watch {
         for name in &doomed {
             match self.entries.get(&**name) {
                 Some(entry) if entry.explicit => self.put_stub(name, true, Held::Absent),
-                _ => drop(self.entries.remove(&**name)),
+                _ => {
+                    self.entries.remove(&**name);
+                }
             }
         }
         doomed.into_iter().map(Into::into).collect()
@@ -236,24 +170,18 @@ impl Watch {
 
     /// Everything within the ask that was not among the resources.
     fn lose(&mut self, ask: &Ask, seen: &HashSet<&str>, difference: &mut Difference) {
-        let gone: Vec<Box<str>> = match &ask.names {
+        let entries = self.entries.iter().map(|entry| entry.resource.name());
+        let known = entries.chain(self.forced.iter().map(AsRef::as_ref));
+        let gone: BTreeSet<Box<str>> = match &ask.names {
             Some(names) => names
                 .iter()
-                .filter(|name| !seen.contains(&***name))
+                .filter(|name| !seen.contains(name.as_ref()))
                 .cloned()
                 .collect(),
-            None => {
-                let all = self
-                    .entries
-                    .iter()
-                    .map(|entry| entry.resource.name())
-                    .chain(self.forced.iter().map(|name| &**name));
-                all.filter(|name| !seen.contains(name))
-                    .map(Into::into)
-                    .collect::<BTreeSet<_>>()
-                    .into_iter()
-                    .collect()
-            }
+            None => known
+                .filter(|name| !seen.contains(name))
+                .map(Into::into)
+                .collect(),
         };
         for name in gone {
             let forced = self.forced.remove(&name);
@@ -262,7 +190,9 @@ impl Watch {
                 .get(&*name)
                 .map(|entry| (entry.state, entry.explicit));
             match entry {
-                Some((Held::Version, _)) if !forced => drop(self.doomed.insert(name)),
+                Some((Held::Version, _)) if !forced => {
+                    self.doomed.insert(name);
+                }
                 Some((Held::Absent, _)) if !forced => {}
                 Some((_, true)) => {
                     self.put_stub(&name, true, Held::Absent);
@@ -278,17 +208,30 @@ impl Watch {
         }
     }
 
+    fn is_explicit(&self, name: &str) -> bool {
+        self.entries.get(name).is_some_and(|entry| entry.explicit)
+    }
+
     fn holds(&self, resource: &SharedResource) -> bool {
         self.entries.get(resource.name()).is_some_and(|entry| {
             entry.state == Held::Version && entry.resource.version() == resource.version()
         })
     }
 
-    fn put(&mut self, resource: SharedResource, state: Held) {
-        let explicit = self
+    /// Holds the same resource by the copy that everybody shares, so that no other stays in memory.
+    fn share(&mut self, resource: &SharedResource) {
+        let name = resource.name();
+        if self
             .entries
-            .get(resource.name())
-            .is_some_and(|entry| entry.explicit);
+            .get(name)
+            .is_some_and(|entry| !entry.resource.is_shared_with(resource))
+        {
+            self.put(resource.clone());
+        }
+    }
+
+    fn put(&mut self, resource: SharedResource) {
+        let (explicit, state) = (self.is_explicit(resource.name()), Held::Version);
         self.entries.replace(Entry {
             resource,
             explicit,
@@ -303,141 +246,6 @@ impl Watch {
             explicit,
             state,
         });
-    }
-
-    fn subscribe(&mut self, name: &str) {
-        self.named = true;
-        if name == WILDCARD {
-            self.due |= !self.wildcard;
-            self.wildcard = true;
-            return;
-        }
-        // Sent again even if held: the client may have dropped it while it was not subscribed.
-        self.forced.insert(name.into());
-        match self.entries.take(name) {
-            Some(entry) => drop(self.entries.insert(Entry {
-                explicit: true,
-                ..entry
-            })),
-            None => self.put_stub(name, true, Held::Unanswered),
-        }
-    }
-
-    /// Takes over what a client holds from an earlier stream: subscribed, and the base for removals.
-    fn remember(&mut self, name: &str, version: &str) {
-        let explicit = !self.wildcard || self.entries.get(name).is_some_and(|entry| entry.explicit);
-        // A version that is not of our form comes from another control plane, and is no version of ours.
-        let version = version.parse().unwrap_or(Version::NONE);
-        let resource = SharedResource::reported(name, version);
-        self.entries.replace(Entry {
-            resource,
-            explicit,
-            state: Held::Version,
-        });
-    }
-
-    /// Whether a subscription went; phantoms are ignored.
-    fn unsubscribe_all(&mut self, names: &[String]) -> bool {
-        names
-            .iter()
-            .fold(false, |any, name| self.unsubscribe(name) | any)
-    }
-
-    fn unsubscribe(&mut self, name: &str) -> bool {
-        if name == WILDCARD {
-            let was = std::mem::take(&mut self.wildcard);
-            self.entries.retain(|entry| entry.explicit);
-            self.drop_strangers();
-            return was;
-        }
-        let was = self.release(name);
-        if was && self.wildcard {
-            // The client cannot know whether the wildcard covers the name, and is told.
-            self.forced.insert(name.into());
-        }
-        was
-    }
-
-    /// Ends an explicit subscription; whether there was one.
-    fn release(&mut self, name: &str) -> bool {
-        if !self.entries.get(name).is_some_and(|entry| entry.explicit) {
-            return false;
-        }
-        self.forced.remove(name);
-        let Some(entry) = self.entries.take(name) else {
-            return false;
-        };
-        if self.wildcard {
-            self.entries.insert(Entry {
-                explicit: false,
-                ..entry
-            });
-        } else {
-            self.doomed.remove(name);
-        }
-        true
-    }
-
-    /// Replaces the explicit names; says whether any was added, and whether any was removed.
-    fn set_names(&mut self, names: &[String], legacy_wildcard: bool) -> (bool, bool) {
-        let wildcard = legacy_wildcard || names.iter().any(|name| name == WILDCARD);
-        let added_all = wildcard && !self.wildcard;
-        let removed_all = self.wildcard && !wildcard;
-        self.wildcard = wildcard;
-        self.named |= !names.is_empty();
-        self.due |= added_all;
-        let wanted: HashSet<&str> = names
-            .iter()
-            .map(String::as_str)
-            .filter(|name| *name != WILDCARD)
-            .collect();
-        let before: Vec<String> = self.names().map(Into::into).collect();
-        let mut removed = removed_all;
-        for name in before.iter().filter(|name| !wanted.contains(name.as_str())) {
-            removed |= self.release(name);
-        }
-        let before: HashSet<&str> = before.iter().map(String::as_str).collect();
-        let mut added = added_all;
-        for name in wanted.difference(&before) {
-            self.subscribe(name);
-            added = true;
-        }
-        if removed_all {
-            self.entries.retain(|entry| entry.explicit);
-        }
-        self.drop_strangers();
-        (added, removed)
-    }
-
-    /// What is due or doomed, only for names that are still known.
-    fn drop_strangers(&mut self) {
-        let Self {
-            entries,
-            forced,
-            doomed,
-            ..
-        } = self;
-        forced.retain(|name| entries.contains(&**name));
-        doomed.retain(|name| entries.contains(&**name));
-    }
-
-    /// A SotW client that starts anew is sent everything: its version says nothing of single resources.
-    fn forget_versions(&mut self) {
-        let names: Vec<String> = self.names().map(Into::into).collect();
-        self.entries.clear();
-        self.forced.clear();
-        self.doomed.clear();
-        for name in names {
-            self.put_stub(&name, true, Held::Unanswered);
-        }
-    }
-
-    fn clear(&mut self) {
-        self.wildcard = false;
-        self.due = false;
-        self.entries.clear();
-        self.forced.clear();
-        self.doomed.clear();
     }
 }
 

@@ -529,3 +529,24 @@ fn a_large_answer_is_split_and_a_resource_that_fits_no_message_is_refused() {
         Err(Refusal::TooLarge { kind: Cluster, .. })
     ));
 }
+
+#[test]
+fn a_wildcard_that_comes_back_settles_what_is_still_under_way() {
+    let mut stream = Stream::new();
+    stream.open(Cluster, &[], &[]);
+    stream.answers(&["a", "b"]);
+    stream.change(Cluster, &[], &["*"]);
+    stream.change(Cluster, &["*"], &[]);
+    // The client takes `a` and `b` when they arrive, since it wants everything again.
+    let sent = stream.answers(&["a"]);
+    assert_eq!(said(&sent), ["+a", "-b"]);
+
+    stream.change(Cluster, &[], &["*"]);
+    assert_eq!(stream.ack(&sent[1]).verdict, Verdict::Ack);
+    stream.change(Cluster, &["*"], &[]);
+    assert_eq!(
+        said(&stream.answers(&[])),
+        [""],
+        "it has seen everything while it wanted nothing"
+    );
+}

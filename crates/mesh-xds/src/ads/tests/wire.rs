@@ -4,10 +4,7 @@ use prost::Message;
 
 use super::*;
 use crate::pb::{
-    envoy::{
-        config::core::v3::ControlPlane,
-        service::discovery::v3::{DiscoveryResponse, Resource as PbResource},
-    },
+    envoy::{config::core::v3::ControlPlane, service::discovery::v3::Resource as PbResource},
     google::protobuf::Any,
 };
 
