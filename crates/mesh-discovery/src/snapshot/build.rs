@@ -5,7 +5,7 @@
 
 use super::{Change, Service, ServiceEndpoints, Services, Workload, World};
 use crate::watch::{ObjectRef, Stores, Touched};
-use mesh_api::{k8s::api::discovery::v1::Endpoint, mesh_config::MeshConfig};
+use mesh_api::k8s::api::discovery::v1::Endpoint;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -38,21 +38,14 @@ struct Builder<'a> {
 type Pods = BTreeMap<ObjectRef, Option<Arc<Workload>>>;
 
 impl Builder<'_> {
-    /// What is not understood is refused as a whole: the last good settings stay.
     fn mesh(&mut self, touched: &Touched) {
         let name = ObjectRef::new(self.world.cluster.system_namespace.as_str(), "istio");
-        if !touched.config_maps.contains(&name) {
+        if !touched.mesh_configs.contains(&name) {
             return;
         }
-        let data = self
-            .stores
-            .config_map(&name)
-            .and_then(|map| map.data.as_ref()?.get("mesh"));
-        let Ok(read) = MeshConfig::read(data.map_or("", String::as_str)) else {
-            return;
-        };
-        if read.value != *self.world.mesh {
-            self.world.mesh = Arc::new(read.value);
+        let mesh = self.stores.mesh_config(&name).cloned().unwrap_or_default();
+        if mesh != self.world.mesh {
+            self.world.mesh = mesh;
             self.change.full = true;
         }
     }
@@ -146,10 +139,7 @@ impl Builder<'_> {
 
     fn service_endpoints(&self, service: &ObjectRef) -> ServiceEndpoints {
         let namespace = &service.namespace;
-        let by_address = |address: IpAddr| {
-            let workload = self.world.workloads.at(address)?;
-            (workload.namespace == *namespace).then_some(workload)
-        };
+        let by_address = |address: IpAddr| self.world.workloads.at(namespace, address);
         ServiceEndpoints::from_slices(
             self.stores.slices(service),
             |endpoint: &Endpoint, address| {

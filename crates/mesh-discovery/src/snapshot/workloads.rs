@@ -12,7 +12,8 @@ use std::{
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Workloads {
     by_name: BTreeMap<ObjectRef, Arc<Workload>>,
-    by_address: HashMap<IpAddr, Arc<Workload>>,
+    /// By namespace and address, so that what one namespace claims changes nothing in another.
+    by_address: HashMap<(Arc<str>, IpAddr), Arc<Workload>>,
 }
 
 impl Workloads {
@@ -21,9 +22,9 @@ impl Workloads {
         self.by_name.get(&ObjectRef::new(namespace, name))
     }
 
-    /// The pod with that address; the youngest if several claim it.
-    pub fn at(&self, address: IpAddr) -> Option<&Arc<Workload>> {
-        self.by_address.get(&address)
+    /// The pod with that address; the youngest of the namespace that claim it.
+    pub fn at(&self, namespace: &str, address: IpAddr) -> Option<&Arc<Workload>> {
+        self.by_address.get(&(namespace.into(), address))
     }
 
     /// All, by namespace and name.
@@ -42,9 +43,11 @@ impl Workloads {
         }
         let mut by_age: Vec<_> = by_name.values().collect();
         by_age.sort_by(|a, b| a.age.cmp(&b.age));
-        let claims = by_age
-            .into_iter()
-            .flat_map(|w| w.addresses.iter().map(move |a| (*a, w.clone())));
+        let claims = by_age.into_iter().flat_map(|w| {
+            w.addresses
+                .iter()
+                .map(move |a| ((w.namespace.clone(), *a), w.clone()))
+        });
         Self {
             by_address: claims.collect(),
             by_name,

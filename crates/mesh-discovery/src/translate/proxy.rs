@@ -46,11 +46,7 @@ impl Proxy {
     pub fn workload<'w>(&self, world: &'w World) -> Option<&'w Arc<Workload>> {
         let workloads = world.workloads();
         let named = workloads.get(&self.id.namespace, &self.id.pod);
-        named.or_else(|| {
-            workloads
-                .at(self.id.ip)
-                .filter(|w| *w.namespace == *self.id.namespace)
-        })
+        named.or_else(|| workloads.at(&self.id.namespace, self.id.ip))
     }
 
     /// All of it that outbound resources depend on.

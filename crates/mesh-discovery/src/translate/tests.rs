@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     snapshot::ClusterIdentity,
-    watch::{Delta, Stored, Stores},
+    watch::{Delta, Stores, Use},
 };
 use mesh_model::node::Capabilities;
 
@@ -18,7 +18,7 @@ pub(super) const ALL: Capabilities = Capabilities {
 pub(super) fn world(manifests: &str) -> World {
     let mut stores = Stores::default();
     for parsed in mesh_api::manifest::parse(manifests).expect("valid manifests") {
-        if let Some(object) = Stored::from_manifest(parsed.object) {
+        if let Ok(Use::Read { object, .. }) = Use::of(parsed.object) {
             stores.apply(Delta::Set(object));
         }
     }

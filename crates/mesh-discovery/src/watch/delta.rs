@@ -9,6 +9,7 @@ use mesh_api::{
         apimachinery::pkg::apis::meta::v1::ObjectMeta,
     },
     manifest::Object,
+    mesh_config::{self, MeshConfig},
 };
 use std::{fmt, sync::Arc};
 
@@ -51,7 +52,8 @@ pub enum Stored {
     EndpointSlice(Arc<EndpointSlice>),
     Pod(Arc<Pod>),
     Node(Arc<Node>),
-    ConfigMap(Arc<ConfigMap>),
+    /// Settings of the mesh, read from a ConfigMap named `istio`.
+    MeshConfig(ObjectRef, Arc<MeshConfig>),
 }
 
 /// A kind that the mesh reads.
@@ -65,7 +67,38 @@ pub enum Kind {
     EndpointSlice,
     Pod,
     Node,
-    ConfigMap,
+    /// The kind is ConfigMap.
+    MeshConfig,
+}
+
+/// Name of the ConfigMap that holds the settings of the mesh, and its key.
+const MESH_CONFIG: (&str, &str) = ("istio", "mesh");
+
+/// The ConfigMap with the settings of the mesh cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("data.mesh of the ConfigMap {name} is not understood")]
+pub struct InvalidMeshConfig {
+    /// The ConfigMap.
+    pub name: ObjectRef,
+    /// Why.
+    #[source]
+    pub source: mesh_config::Invalid,
+}
+
+/// What a manifest's object is to the mesh.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Use {
+    /// It is read.
+    Read {
+        /// The object.
+        object: Stored,
+        /// Settings within it that this version does not execute.
+        ignored: Vec<String>,
+    },
+    /// The mesh has no use for it.
+    None,
+    /// The mesh should read it, but this version does not.
+    NotYet,
 }
 
 /// One change of one object.
@@ -77,24 +110,54 @@ pub enum Delta {
     Gone(Kind, ObjectRef),
 }
 
-impl Stored {
-    /// An object from a manifest; `None` if it is of a kind that the mesh does not read.
-    pub fn from_manifest(object: Object) -> Option<Self> {
-        Some(match object {
-            Object::Service(object) => Self::Service((*object).into()),
-            Object::EndpointSlice(object) => Self::EndpointSlice((*object).into()),
-            Object::Pod(object) => Self::Pod((*object).into()),
-            Object::Node(object) => Self::Node((*object).into()),
-            Object::ConfigMap(object) => Self::ConfigMap((*object).into()),
+impl Use {
+    /// What `object` is to the mesh.
+    ///
+    /// # Errors
+    /// If it holds settings of the mesh that are not understood.
+    pub fn of(object: Object) -> Result<Self, InvalidMeshConfig> {
+        let object = match object {
+            Object::Service(object) => Stored::Service((*object).into()),
+            Object::EndpointSlice(object) => Stored::EndpointSlice((*object).into()),
+            Object::Pod(object) => Stored::Pod((*object).into()),
+            Object::Node(object) => Stored::Node((*object).into()),
+            Object::ConfigMap(object) => return Self::of_config_map(&object),
             Object::Deployment(_)
             | Object::ReplicaSet(_)
             | Object::Endpoints(_)
             | Object::Namespace(_)
-            | Object::ServiceAccount(_)
-            | Object::Other(_) => return None,
-        })
+            | Object::ServiceAccount(_) => return Ok(Self::None),
+            Object::Other(object) if of_the_mesh(&object.api_version) => return Ok(Self::NotYet),
+            Object::Other(_) => return Ok(Self::None),
+        };
+        let ignored = Vec::new();
+        Ok(Self::Read { object, ignored })
     }
 
+    fn of_config_map(object: &ConfigMap) -> Result<Self, InvalidMeshConfig> {
+        let (map, key) = MESH_CONFIG;
+        let text = object.data.as_ref().and_then(|data| data.get(key));
+        let Some(text) = text.filter(|_| object.metadata.name.as_deref() == Some(map)) else {
+            return Ok(Self::None);
+        };
+        let name = ObjectRef::namespaced(&object.metadata);
+        match MeshConfig::read(text) {
+            Ok(read) => Ok(Self::Read {
+                object: Stored::MeshConfig(name, Arc::new(read.value)),
+                ignored: read.unknown,
+            }),
+            Err(source) => Err(InvalidMeshConfig { name, source }),
+        }
+    }
+}
+
+/// Whether objects of that group and version say what a mesh should do.
+fn of_the_mesh(api_version: &str) -> bool {
+    let group = api_version.split('/').next().unwrap_or_default();
+    group.ends_with("istio.io") || group == "gateway.networking.k8s.io"
+}
+
+impl Stored {
     /// Its kind.
     pub fn kind(&self) -> Kind {
         match self {
@@ -102,7 +165,7 @@ impl Stored {
             Self::EndpointSlice(_) => Kind::EndpointSlice,
             Self::Pod(_) => Kind::Pod,
             Self::Node(_) => Kind::Node,
-            Self::ConfigMap(_) => Kind::ConfigMap,
+            Self::MeshConfig(..) => Kind::MeshConfig,
         }
     }
 
@@ -115,7 +178,7 @@ impl Stored {
             Self::Node(object) => {
                 ObjectRef::new("", object.metadata.name.as_deref().unwrap_or_default())
             }
-            Self::ConfigMap(object) => ObjectRef::namespaced(&object.metadata),
+            Self::MeshConfig(name, _) => name.clone(),
         }
     }
 }

@@ -5,9 +5,10 @@
 
 use super::{Delta, Kind, ObjectRef, Stored};
 use mesh_api::k8s::api::{
-    core::v1::{ConfigMap, Node, Pod, Service},
+    core::v1::{Node, Pod, Service},
     discovery::v1::EndpointSlice,
 };
+use mesh_api::mesh_config::MeshConfig;
 use mesh_model::annotation::SLICE_SERVICE_NAME;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -25,8 +26,8 @@ pub struct Touched {
     pub pods: BTreeSet<ObjectRef>,
     /// Nodes.
     pub nodes: BTreeSet<ObjectRef>,
-    /// ConfigMaps.
-    pub config_maps: BTreeSet<ObjectRef>,
+    /// Settings of the mesh.
+    pub mesh_configs: BTreeSet<ObjectRef>,
 }
 
 impl Touched {
@@ -42,7 +43,7 @@ pub struct Stores {
     services: BTreeMap<ObjectRef, Arc<Service>>,
     pods: BTreeMap<ObjectRef, Arc<Pod>>,
     nodes: BTreeMap<ObjectRef, Arc<Node>>,
-    config_maps: BTreeMap<ObjectRef, Arc<ConfigMap>>,
+    mesh_configs: BTreeMap<ObjectRef, Arc<MeshConfig>>,
     /// By service, then by name of the slice.
     slices: BTreeMap<ObjectRef, BTreeMap<Arc<str>, Arc<EndpointSlice>>>,
     service_of_slice: HashMap<ObjectRef, ObjectRef>,
@@ -60,14 +61,14 @@ impl Stores {
                     Stored::EndpointSlice(object) => self.set_slice(name, Some(object)),
                     Stored::Pod(object) => self.set_pod(name, Some(object)),
                     Stored::Node(object) => self.set_node(name, Some(object)),
-                    Stored::ConfigMap(object) => self.set_config_map(name, Some(object)),
+                    Stored::MeshConfig(_, config) => self.set_mesh_config(name, Some(config)),
                 }
             }
             Delta::Gone(Kind::Service, name) => self.set_service(name, None),
             Delta::Gone(Kind::EndpointSlice, name) => self.set_slice(name, None),
             Delta::Gone(Kind::Pod, name) => self.set_pod(name, None),
             Delta::Gone(Kind::Node, name) => self.set_node(name, None),
-            Delta::Gone(Kind::ConfigMap, name) => self.set_config_map(name, None),
+            Delta::Gone(Kind::MeshConfig, name) => self.set_mesh_config(name, None),
         }
     }
 
@@ -91,9 +92,9 @@ impl Stores {
         self.nodes.get(&ObjectRef::new("", name))
     }
 
-    /// A ConfigMap.
-    pub fn config_map(&self, name: &ObjectRef) -> Option<&Arc<ConfigMap>> {
-        self.config_maps.get(name)
+    /// Settings of the mesh, by their ConfigMap.
+    pub fn mesh_config(&self, name: &ObjectRef) -> Option<&Arc<MeshConfig>> {
+        self.mesh_configs.get(name)
     }
 
     /// The slices of a service, by name.
@@ -139,9 +140,9 @@ impl Stores {
         self.touched.nodes.insert(name);
     }
 
-    fn set_config_map(&mut self, name: ObjectRef, object: Option<Arc<ConfigMap>>) {
-        put(&mut self.config_maps, &name, object);
-        self.touched.config_maps.insert(name);
+    fn set_mesh_config(&mut self, name: ObjectRef, object: Option<Arc<MeshConfig>>) {
+        put(&mut self.mesh_configs, &name, object);
+        self.touched.mesh_configs.insert(name);
     }
 
     /// A slice may change its service, and then both are touched.
