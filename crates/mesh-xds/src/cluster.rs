@@ -138,7 +138,7 @@ fn decode_cluster(mut wire: wire::Cluster, at: &At<'_>) -> Option<Cluster> {
     let services = metadata.take(ISTIO, &metadata_at, service::decode);
     metadata.finish(&metadata_at);
     at.finish(wire);
-    filters?;
+    let filters = filters?;
     let common = common?.unwrap_or_default();
     let (http_protocol, idle_timeout) = http?;
     let cluster = Cluster {
@@ -156,6 +156,10 @@ fn decode_cluster(mut wire: wire::Cluster, at: &At<'_>) -> Option<Cluster> {
         source_address: source?,
         services: services?,
     };
+    if !filters.is_empty() && decoration::cluster_filters(offered(&cluster)).is_empty() {
+        at.field("filters")
+            .ignore("ALPN does not offer what they speak");
+    }
     discovery::expect_policy(&cluster, at).map(|()| cluster)
 }
 

@@ -237,7 +237,7 @@ fn decode_params(
     newest: TlsVersion,
     at: &At<'_>,
 ) -> Option<(TlsVersion, TlsVersion, Vec<String>)> {
-    let mut version = |number: i32, name, default| {
+    let version = |number: i32, name, default| {
         let at = at.field(name);
         match decode::variant(number, &at)? {
             TlsProtocol::TlsAuto => Some(default),

@@ -75,7 +75,7 @@ pub(super) fn decode_limits(mut wire: CircuitBreakers, at: &At<'_>) -> Option<Li
 
 /// The limits of the default priority; no route of this proxy has another.
 fn decode_thresholds(mut wire: Thresholds, at: &At<'_>) -> Option<Option<Limits>> {
-    let mut limit =
+    let limit =
         |wire: &mut Option<UInt32Value>, default| wire.take().map_or(default, Wrapped::inner);
     let limits = Limits {
         max_connections: limit(&mut wire.max_connections, Limits::ENVOY.max_connections),

@@ -159,16 +159,6 @@ const TABLE: &[(&str, &str, &str)] = &[
     (HCM_TRACING, "spawn_upstream_span", TRACES),
     (HCM_TRACING, "verbose", TRACES),
     (
-        "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig",
-        "pack_trace_reason",
-        TRACES,
-    ),
-    (
-        "envoy.extensions.request_id.uuid.v3.UuidRequestIdConfig",
-        "use_request_id_for_trace_sampling",
-        TRACES,
-    ),
-    (
         "envoy.tcp.metadataexchange.config.MetadataExchange",
         "additional_labels",
         PEER_LABELS,
