@@ -1,86 +1,51 @@
 //! Traffic capture by iptables: what a pod's init container does so that the sidecar sees the pod's connections.
 //!
-//! The way of a run, which is the order of the modules: flags are read as they were typed, understood as a
+//! The way of a run: flags are read as they were typed, understood as a
 //! configuration, turned into rules as data, made into text for `iptables-restore`, and brought into place. Everything
 //! up to the text is a function of values; only what follows touches the machine. Arguments, chains and rules are those
 //! of Istio's `istio-iptables`, so that what is written for Istio works here and reads the same in `iptables-save`.
 //!
 //! This crate must not know the control plane, the proxy or Kubernetes.
 
-use std::error::Error as _;
-use std::ffi::OsString;
-use std::io::{self, Write};
-use std::path::PathBuf;
-use std::process::ExitCode;
-use thiserror::Error;
-
-mod apply; // one family's rules into place
-mod backend; // the iptables programs
-mod capture; // all of it together
-pub mod config; // what it means
-pub mod dry_run; // that text, printed
+// What is wanted: flags → configuration → rules.
+pub mod config; // what the flags mean
 pub mod flags; // what was typed
 pub mod host; // facts of the machine that the meaning depends on
-pub mod log;
-mod netns;
-mod restore; // from what is in place to what is wanted, as text
-mod routes; // what the rules need beside them
 pub mod rules; // the rules as data
+
+// What is there, and the text that leads from one to the other.
+pub mod dry_run; // that text, printed
+mod restore; // that text, for iptables-restore
 mod saved; // what is in place, and what of it is ours
+
+// What touches the machine.
+mod apply; // one family's rules into place
+mod backend; // the iptables programs
+mod capture; // both families' rules, and the routes
+mod lock; // one run at a time
+mod netns; // in another network namespace
+mod routes; // what the rules need beside them
 mod validate; // the redirection proven by a connection
-mod verify; // and asked for afterwards
+mod verify; // asked for, rule by rule, after writing
+
+// What the user reads.
+mod error;
+pub mod log;
 
 use apply::Options;
 use config::{Action, Config};
+use error::Error;
 use flags::Settings;
 use host::Host;
+use lock::Lock;
 use log::Log;
 use rules::Family;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
 
 /// The exit code when the redirection could not be proven. Istio's CNI repair controller looks for it.
 pub const VALIDATION_FAILED: u8 = 126;
-const FAILED: u8 = 1;
-const REFUSED: u8 = 2;
-
-/// Why a run ended early.
-#[derive(Debug, Error)]
-enum Error {
-    #[error(transparent)]
-    Refused(#[from] config::Invalid),
-    #[error("cannot work in the network namespace {}", path.display())]
-    Namespace { path: PathBuf, source: io::Error },
-    #[error("cannot list this pod's addresses")]
-    Host(#[source] io::Error),
-    #[error("cannot print the rules")]
-    Print(#[source] io::Error),
-    #[error(transparent)]
-    Capture(#[from] capture::Error),
-    #[error(transparent)]
-    Validation(#[from] validate::Failure),
-}
-
-impl Error {
-    fn code(&self) -> u8 {
-        match self {
-            Error::Refused(_) => REFUSED,
-            Error::Validation(_) => VALIDATION_FAILED,
-            Error::Namespace { .. } | Error::Host(_) | Error::Print(_) | Error::Capture(_) => {
-                FAILED
-            }
-        }
-    }
-
-    fn hint(&self) -> Option<String> {
-        match self {
-            Error::Refused(_) | Error::Host(_) | Error::Print(_) => None,
-            Error::Namespace { .. } => {
-                Some("the path must be a network namespace (such as /proc/PID/ns/net), and entering it takes CAP_SYS_ADMIN".to_owned())
-            }
-            Error::Capture(error) => error.hint(),
-            Error::Validation(failure) => failure.hint(),
-        }
-    }
-}
 
 /// Runs the program with its whole command line, the program's name first.
 ///
@@ -91,27 +56,15 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => {
             // Help and version go to stdout, what is wrong to stderr; nothing is left to do if that is closed.
             let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(REFUSED));
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(error::REFUSED));
         }
     };
     match within_namespace(&settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            report(&error);
+            error.report();
             ExitCode::from(error.code())
         }
-    }
-}
-
-fn report(error: &Error) {
-    eprintln!("error: {error}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        eprintln!("  because {error}");
-        cause = error.source();
-    }
-    if let Some(hint) = error.hint() {
-        eprintln!("hint: {hint}");
     }
 }
 
@@ -150,6 +103,7 @@ fn act(config: &Config, log: Log) -> Result<(), Error> {
     let variant = config.run.backend;
     match config.run.action {
         Action::Apply { force, guarded } => {
+            let _alone = Lock::take().map_err(Error::Lock)?;
             let options = Options {
                 variant,
                 force,
@@ -158,7 +112,10 @@ fn act(config: &Config, log: Log) -> Result<(), Error> {
             };
             capture::apply(&config.capture, options, log)?;
         }
-        Action::CleanUp => capture::clean_up(&config.capture, log)?,
+        Action::CleanUp => {
+            let _alone = Lock::take().map_err(Error::Lock)?;
+            capture::clean_up(&config.capture, log)?;
+        }
         Action::Nothing => log.info(format_args!(
             "the rules stay as they are (--skip-rule-apply)"
         )),
