@@ -11,4 +11,18 @@ pub mod snapshot;
 // world to xDS, pure
 pub mod translate;
 
+// what each proxy is sent, and when
+pub mod push;
+
+// how: xDS, debug pages, metrics
+pub mod serve;
+
+// who is who: identities and certificates
 pub mod ca;
+
+// beside the path
+pub mod config;
+pub mod metrics;
+
+#[cfg(test)]
+mod testing;

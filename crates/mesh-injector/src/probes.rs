@@ -64,10 +64,9 @@ pub(crate) fn restore(pod: &mut Value, probers: &Map<String, Value>) {
 
 /// The containers whose probes the kubelet runs beside the proxy: all but init containers that end.
 fn containers(pod: &mut Value) -> impl Iterator<Item = &mut Value> {
-    let spec = pod.get_mut("spec").and_then(Value::as_object_mut);
+    let spec = json::object(pod, &["spec"]);
     let lists = spec
-        .into_iter()
-        .flatten()
+        .iter_mut()
         .filter_map(|(name, list)| match name.as_str() {
             "containers" => Some((false, list.as_array_mut()?)),
             "initContainers" => Some((true, list.as_array_mut()?)),

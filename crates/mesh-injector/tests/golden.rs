@@ -135,7 +135,6 @@ fn injecting_again_changes_nothing() {
         "kinds",
         "prometheus",
         "hold",
-        "overrides",
     ] {
         let once = kube_inject(&input(name), &Settings::default())
             .expect(name)

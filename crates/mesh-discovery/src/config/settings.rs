@@ -1,0 +1,243 @@
+//! What was typed → what it means, checked, with all errors at once.
+
+use super::{ListenAddress, Typed};
+use crate::ca::{authority::Lifetime, token::TokenSettings};
+use mesh_api::mesh_config::MeshConfig;
+use std::{fs, path::PathBuf, time::Duration};
+
+/// All settings, checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Folder of manifests.
+    pub config_dir: PathBuf,
+    /// Settings of the mesh from a file; `None`: they come from the manifests.
+    pub mesh_config: Option<MeshConfig>,
+    /// DNS domain of the cluster.
+    pub domain: String,
+    /// Name of the cluster.
+    pub cluster_id: String,
+    /// Namespace of the control plane.
+    pub namespace: String,
+    /// Name of this replica.
+    pub pod_name: String,
+    /// Debug pages and readiness.
+    pub http: ListenAddress,
+    /// xDS in plaintext.
+    pub grpc: ListenAddress,
+    /// xDS and certificates over TLS.
+    pub secure_grpc: ListenAddress,
+    /// Metrics.
+    pub monitoring: ListenAddress,
+    /// Folder of the authority.
+    pub ca_dir: PathBuf,
+    /// What tokens are checked against.
+    pub tokens: Option<TokenSettings>,
+    /// Names of the control plane's own certificate.
+    pub dns_names: Vec<String>,
+    /// Lifetimes of workload certificates.
+    pub lifetime: Lifetime,
+    /// When changes are pushed.
+    pub debounce: Debounce,
+    /// After which a stalled proxy is disconnected.
+    pub send_timeout: Duration,
+    /// After which any proxy is.
+    pub max_connection_age: Option<Duration>,
+    /// Levels of the log.
+    pub log_output_level: String,
+    /// Log lines as JSON.
+    pub log_as_json: bool,
+    /// Longest time to finish.
+    pub shutdown_duration: Duration,
+    /// What a file said but is not executed, for the log.
+    pub ignored: Vec<String>,
+}
+
+/// When changes are pushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Debounce {
+    /// Quiet time before a push.
+    pub after: Duration,
+    /// Longest wait for quiet.
+    pub max: Duration,
+}
+
+impl Default for Debounce {
+    fn default() -> Self {
+        Self {
+            after: Duration::from_millis(100),
+            max: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Settings that can't be executed, all of them, each with a hint where there is one.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct Invalid(pub Vec<String>);
+
+impl Settings {
+    /// Checks and completes what was typed.
+    ///
+    /// # Errors
+    /// Names every setting that can't be executed.
+    pub fn new(typed: Typed) -> Result<Self, Invalid> {
+        let mut check = Check::default();
+        let mesh = typed
+            .mesh_config
+            .as_ref()
+            .and_then(|file| check.mesh_config(file));
+        check.folder(&typed.config_dir);
+        check.names(&typed.dns_names);
+        let lifetime = Lifetime {
+            default: check.duration("--workload-cert-ttl", typed.workload_cert_ttl),
+            max: check.duration("--max-workload-cert-ttl", typed.max_workload_cert_ttl),
+        };
+        check.no_longer(
+            ("--workload-cert-ttl", lifetime.default),
+            ("--max-workload-cert-ttl", lifetime.max),
+        );
+        let debounce = Debounce {
+            after: check.duration("PILOT_DEBOUNCE_AFTER", typed.debounce_after),
+            max: check.duration("PILOT_DEBOUNCE_MAX", typed.debounce_max),
+        };
+        check.no_longer(
+            ("PILOT_DEBOUNCE_AFTER", debounce.after),
+            ("PILOT_DEBOUNCE_MAX", debounce.max),
+        );
+        let age = check.duration(
+            "--keepaliveMaxServerConnectionAge",
+            typed.max_connection_age,
+        );
+        let trust_domain = mesh.as_ref().map_or_else(
+            || MeshConfig::default().trust_domain,
+            |m| m.trust_domain.clone(),
+        );
+        if typed.token_key.is_none() && typed.token_issuer.is_some() {
+            check.error(
+                "--token-issuer: has no meaning without a key",
+                "--token-key FILE gives the issuer's public key",
+            );
+        }
+        let tokens = typed.token_key.map(|key_file| TokenSettings {
+            key_file,
+            issuer: typed.token_issuer,
+            audiences: typed.token_audience,
+            trust_domain,
+        });
+        let settings = Self {
+            config_dir: typed.config_dir,
+            mesh_config: mesh,
+            domain: typed.domain,
+            cluster_id: typed.cluster_id,
+            namespace: typed.namespace,
+            pod_name: typed.pod_name,
+            http: typed.http_addr,
+            grpc: typed.grpc_addr,
+            secure_grpc: typed.secure_grpc_addr,
+            monitoring: typed.monitoring_addr,
+            ca_dir: typed.ca_dir,
+            tokens,
+            dns_names: typed.dns_names,
+            lifetime,
+            debounce,
+            send_timeout: check.duration("PILOT_XDS_SEND_TIMEOUT", typed.send_timeout),
+            max_connection_age: (age > Duration::ZERO).then_some(age),
+            log_output_level: typed.log_output_level,
+            log_as_json: typed.log_as_json,
+            shutdown_duration: check.duration("--shutdownDuration", typed.shutdown_duration),
+            ignored: check.ignored,
+        };
+        match check.errors.is_empty() {
+            true => Ok(settings),
+            false => Err(Invalid(check.errors)),
+        }
+    }
+
+    /// The trust domain of the mesh.
+    pub fn trust_domain(&self) -> String {
+        let default = MeshConfig::default;
+        self.mesh_config
+            .clone()
+            .unwrap_or_else(default)
+            .trust_domain
+    }
+}
+
+#[derive(Default)]
+struct Check {
+    errors: Vec<String>,
+    ignored: Vec<String>,
+}
+
+impl Check {
+    fn error(&mut self, what: impl Into<String>, hint: &str) {
+        self.errors.push(format!("{}\nhint: {hint}", what.into()));
+    }
+
+    fn mesh_config(&mut self, file: &PathBuf) -> Option<MeshConfig> {
+        let hint =
+            "a file with Istio's MeshConfig in YAML, such as the key `mesh` of its ConfigMap";
+        let text = match fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(e) => {
+                self.error(
+                    format!("--meshConfig: cannot read {}: {e}", file.display()),
+                    hint,
+                );
+                return None;
+            }
+        };
+        match MeshConfig::read(&text) {
+            Ok(read) => {
+                self.ignored
+                    .extend(read.unknown.iter().map(ToString::to_string));
+                Some(read.value)
+            }
+            Err(e) => {
+                self.error(format!("--meshConfig: {}: {e}", file.display()), hint);
+                None
+            }
+        }
+    }
+
+    fn folder(&mut self, folder: &PathBuf) {
+        if let Err(e) = fs::read_dir(folder) {
+            let what = format!(
+                "--config-dir: cannot read the folder {}: {e}",
+                folder.display()
+            );
+            self.error(what, "a folder of Kubernetes YAML that this user may read");
+        }
+    }
+
+    fn names(&mut self, names: &[String]) {
+        for name in names
+            .iter()
+            .filter(|name| name.is_empty() || !name.is_ascii())
+        {
+            self.error(
+                format!("--dns-names: `{name}` is no DNS name"),
+                "names are separated by commas",
+            );
+        }
+    }
+
+    fn duration(&mut self, setting: &str, typed: jiff::SignedDuration) -> Duration {
+        Duration::try_from(typed).unwrap_or_else(|_| {
+            self.error(
+                format!("{setting}: {typed} is negative"),
+                "a duration such as 100ms, 10s or 24h",
+            );
+            Duration::ZERO
+        })
+    }
+
+    fn no_longer(&mut self, (short, a): (&str, Duration), (long, b): (&str, Duration)) {
+        if a > b {
+            self.error(
+                format!("{short} ({a:?}) is longer than {long} ({b:?})"),
+                "raise the one or lower the other",
+            );
+        }
+    }
+}

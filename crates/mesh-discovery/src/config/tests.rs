@@ -1,0 +1,95 @@
+use super::*;
+use clap::{CommandFactory, Parser};
+use std::time::Duration;
+
+fn typed(arguments: &[&str]) -> Result<Typed, clap::Error> {
+    let all = ["mesh-discovery", "discovery"].iter().chain(arguments);
+    let Verb::Discovery(typed) = Command::try_parse_from(all)?.verb;
+    Ok(*typed)
+}
+
+fn settings(arguments: &[&str]) -> Result<Settings, Invalid> {
+    Settings::new(typed(arguments).expect("parses"))
+}
+
+#[test]
+fn the_table_is_consistent() {
+    Command::command().debug_assert();
+}
+
+#[test]
+fn defaults_listen_in_plaintext_on_loopback_only() {
+    let dir = tempfile::tempdir().expect("folder");
+    let settings = settings(&["--config-dir", &dir.path().display().to_string()]).expect("valid");
+    assert_eq!(settings.http.to_string(), "127.0.0.1:8080");
+    assert_eq!(settings.grpc.to_string(), "127.0.0.1:15010");
+    assert_eq!(settings.secure_grpc, ListenAddress::Everywhere(15012));
+    assert_eq!(settings.monitoring, ListenAddress::Everywhere(15014));
+    assert_eq!(settings.debounce, Default::default());
+    assert_eq!(settings.lifetime.max, Duration::from_secs(90 * 24 * 3600));
+    assert_eq!(settings.trust_domain(), "cluster.local");
+    assert!(settings.tokens.is_none() && settings.max_connection_age.is_none());
+}
+
+#[test]
+fn istios_names_are_understood() {
+    let dir = tempfile::tempdir().expect("folder");
+    let mesh = dir.path().join("mesh.yaml");
+    std::fs::write(&mesh, "trustDomain: example.org\nnonsense: 1\n").expect("written");
+    let settings = settings(&[
+        "--configDir",
+        &dir.path().display().to_string(),
+        "--meshConfig",
+        &mesh.display().to_string(),
+        "--httpAddr",
+        "",
+        "--grpcAddr=:15010",
+        "--keepaliveMaxServerConnectionAge=30m",
+        "--token-key=/k",
+        "--token-audience=a,b",
+    ])
+    .expect("valid");
+    assert_eq!(settings.http, ListenAddress::Off);
+    assert_eq!(settings.grpc, ListenAddress::Everywhere(15010));
+    assert_eq!(settings.max_connection_age, Some(Duration::from_secs(1800)));
+    let tokens = settings.tokens.expect("configured");
+    assert_eq!(
+        (tokens.trust_domain.as_str(), tokens.audiences.len()),
+        ("example.org", 2)
+    );
+    assert_eq!(settings.ignored.len(), 1);
+}
+
+#[test]
+fn all_errors_are_said_at_once() {
+    let error = settings(&[
+        "--config-dir=/nonexistent",
+        "--meshConfig=/nonexistent.yaml",
+        "--workload-cert-ttl=3000h",
+        "--token-issuer=x",
+        "--shutdownDuration=-1s",
+    ])
+    .expect_err("invalid")
+    .to_string();
+    for part in [
+        "--config-dir",
+        "--meshConfig",
+        "--workload-cert-ttl",
+        "--token-issuer",
+        "--shutdownDuration",
+        "hint: ",
+    ] {
+        assert!(error.contains(part), "{part} in {error}");
+    }
+}
+
+#[test]
+fn addresses_are_refused_with_the_form_that_is_wanted() {
+    for bad in ["8080", "example.org:80", ":99999", "127.0.0.1"] {
+        let error = typed(&["--config-dir=/", &format!("--httpAddr={bad}")])
+            .expect_err(bad)
+            .to_string();
+        assert!(error.contains("address:port"), "{error}");
+    }
+    assert!(typed(&["--config-dir=/", "--httpAddr=localhost:1"]).is_ok());
+}

@@ -1,0 +1,101 @@
+//! The discovery service: who may open a stream, and the tasks that serve them.
+
+use super::{
+    connections::Connections,
+    stream::{self, Opening},
+};
+use crate::{
+    ca::{
+        caller::{Authenticator, Peer},
+        service::authenticate,
+    },
+    metrics::Metrics,
+    push::pipeline::Publications,
+};
+use bytes::Bytes;
+use mesh_xds::ads::{
+    Protocol,
+    service::{Discovery, DiscoveryService, Requests, Responses},
+};
+use std::{sync::Arc, time::Duration};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tonic::Status;
+
+/// What all streams share.
+#[derive(Clone, Debug)]
+pub struct Hub {
+    /// Where pushes come from.
+    pub publications: Publications,
+    /// The streams that stand.
+    pub connections: Arc<Connections>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Longest time that a client may take for one response.
+    pub send_timeout: Duration,
+    /// Who we are, in every response.
+    pub control_plane: Bytes,
+    /// The tasks of the streams.
+    pub tasks: TaskTracker,
+    /// Cancelled when streams should end.
+    pub stop: CancellationToken,
+}
+
+/// ADS on one port.
+pub struct Ads {
+    hub: Hub,
+    authenticator: Option<Arc<Authenticator>>,
+}
+
+impl Ads {
+    /// For a port where nobody is asked who it is.
+    pub fn open(hub: Hub) -> DiscoveryService<Self> {
+        DiscoveryService::new(Arc::new(Self {
+            hub,
+            authenticator: None,
+        }))
+    }
+
+    /// For a port where everybody is.
+    pub fn authenticated(hub: Hub, authenticator: Arc<Authenticator>) -> DiscoveryService<Self> {
+        DiscoveryService::new(Arc::new(Self {
+            hub,
+            authenticator: Some(authenticator),
+        }))
+    }
+}
+
+#[tonic::async_trait]
+impl Discovery for Ads {
+    async fn stream(
+        &self,
+        protocol: Protocol,
+        requests: tonic::Request<Requests>,
+    ) -> Result<Responses, Status> {
+        let caller = match &self.authenticator {
+            None => None,
+            Some(authenticator) => Some(
+                authenticate(authenticator, &requests)
+                    .inspect_err(|_| self.hub.metrics.authentication_failures.increment())?,
+            ),
+        };
+        if self.hub.publications.borrow().is_none() {
+            return Err(Status::unavailable(
+                "not ready: the sources have not told everything yet, try again",
+            ));
+        }
+        let address = requests.extensions().get::<Peer>().map(|peer| peer.address);
+        // One response in flight, and one that waits: what is more waits in the stream's own state, where it merges.
+        let (send, responses) = tokio::sync::mpsc::channel(1);
+        let opening = Opening {
+            hub: self.hub.clone(),
+            protocol,
+            caller,
+            address,
+        };
+        self.hub
+            .tasks
+            .spawn(stream::serve(opening, requests.into_inner(), send));
+        Ok(Box::pin(ReceiverStream::new(responses)))
+    }
+}
