@@ -50,6 +50,24 @@ pub struct Workload {
     pub cluster: Arc<str>,
 }
 
+impl Workload {
+    /// The workload that Istio's endpoint metadata names: `name;namespace;canonical name;canonical revision;cluster`.
+    /// Parts that are missing stay empty.
+    pub fn from_metadata(text: &str) -> Self {
+        let mut parts = text.split(';').map(Arc::from);
+        let mut next = || parts.next().unwrap_or_default();
+        Self {
+            name: next(),
+            namespace: next(),
+            canonical_name: next(),
+            canonical_revision: next(),
+            cluster: next(),
+            app: Arc::default(),
+            version: Arc::default(),
+        }
+    }
+}
+
 /// One finished HTTP request.
 #[derive(Debug)]
 pub struct RequestRecord<'a> {

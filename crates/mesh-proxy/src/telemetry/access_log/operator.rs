@@ -1,0 +1,355 @@
+//! What an operator prints of a line.
+
+use super::{
+    Line,
+    escape::{self, Style},
+    time::TimeFormat,
+};
+use crate::flag::ResponseFlags;
+use http::{HeaderMap, HeaderName, Version};
+use std::{
+    io::Write,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, LazyLock},
+    time::SystemTime,
+};
+
+/// A compiled operator.
+#[derive(Debug)]
+pub(super) enum Operator {
+    StartTime(TimeFormat),
+    RequestHeader(Headers),
+    ResponseHeader(Headers),
+    /// Always the same.
+    Constant(Arc<str>),
+    /// What this data plane never has.
+    Nothing,
+    Plain(Plain),
+}
+
+/// A header, and another one that stands in for it.
+#[derive(Debug)]
+pub(super) struct Headers {
+    first: Header,
+    second: Option<Header>,
+}
+
+#[derive(Debug)]
+enum Header {
+    Method,
+    Path,
+    Authority,
+    Named(HeaderName),
+}
+
+macro_rules! plain {
+    ($($name:ident = $word:literal;)*) => {
+        /// An operator without an argument.
+        #[derive(Clone, Copy, Debug)]
+        pub(super) enum Plain { $($name),* }
+
+        impl Plain {
+            fn of_word(word: &str) -> Option<Self> {
+                match word {
+                    $($word => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+plain! {
+    Protocol = "PROTOCOL";
+    ResponseCode = "RESPONSE_CODE";
+    ResponseFlags = "RESPONSE_FLAGS";
+    ResponseCodeDetails = "RESPONSE_CODE_DETAILS";
+    ConnectionTerminationDetails = "CONNECTION_TERMINATION_DETAILS";
+    UpstreamTransportFailureReason = "UPSTREAM_TRANSPORT_FAILURE_REASON";
+    BytesReceived = "BYTES_RECEIVED";
+    BytesSent = "BYTES_SENT";
+    Duration = "DURATION";
+    UpstreamHost = "UPSTREAM_HOST";
+    UpstreamRemoteAddress = "UPSTREAM_REMOTE_ADDRESS";
+    UpstreamCluster = "UPSTREAM_CLUSTER";
+    UpstreamClusterRaw = "UPSTREAM_CLUSTER_RAW";
+    UpstreamLocalAddress = "UPSTREAM_LOCAL_ADDRESS";
+    UpstreamPeerUriSan = "UPSTREAM_PEER_URI_SAN";
+    DownstreamLocalAddress = "DOWNSTREAM_LOCAL_ADDRESS";
+    DownstreamLocalAddressWithoutPort = "DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT";
+    DownstreamLocalPort = "DOWNSTREAM_LOCAL_PORT";
+    DownstreamRemoteAddress = "DOWNSTREAM_REMOTE_ADDRESS";
+    DownstreamRemoteAddressWithoutPort = "DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT";
+    DownstreamRemotePort = "DOWNSTREAM_REMOTE_PORT";
+    DownstreamDirectRemoteAddress = "DOWNSTREAM_DIRECT_REMOTE_ADDRESS";
+    DownstreamPeerUriSan = "DOWNSTREAM_PEER_URI_SAN";
+    DownstreamLocalUriSan = "DOWNSTREAM_LOCAL_URI_SAN";
+    RequestedServerName = "REQUESTED_SERVER_NAME";
+    RouteName = "ROUTE_NAME";
+    ConnectionId = "CONNECTION_ID";
+    GrpcStatusNumber = "GRPC_STATUS_NUMBER";
+}
+
+/// What an operator found.
+pub(super) enum Value<'a> {
+    Absent,
+    Bytes(&'a [u8]),
+    /// Text whose spaces become underscores, as Envoy's logs have it, so that it stays one word.
+    Word(&'a str),
+    Number(u64),
+    Address(SocketAddr),
+    Ip(IpAddr),
+    Flags(ResponseFlags),
+    Time(SystemTime, &'a TimeFormat),
+}
+
+impl Operator {
+    /// The operator of that name.
+    ///
+    /// # Errors
+    /// Says what is not understood.
+    pub(super) fn parse(name: &str, argument: Option<&str>) -> Result<Self, String> {
+        let needed = || argument.ok_or_else(|| format!("{name} needs an argument"));
+        match name {
+            "START_TIME" => TimeFormat::compile(argument.unwrap_or_default()).map(Self::StartTime),
+            "REQ" => Headers::parse(needed()?).map(Self::RequestHeader),
+            "RESP" => Headers::parse(needed()?).map(Self::ResponseHeader),
+            // Filters that would write them do not exist here.
+            "DYNAMIC_METADATA" | "FILTER_STATE" => needed().map(|_| Self::Nothing),
+            "HOSTNAME" => Ok(Self::Constant(hostname())),
+            _ => match (Plain::of_word(name), argument) {
+                (Some(plain), None) => Ok(Self::Plain(plain)),
+                (Some(_), Some(_)) => Err(format!("{name} takes no argument")),
+                (None, _) => Err(format!("unknown operator {name}")),
+            },
+        }
+    }
+
+    pub(super) fn value<'a>(&'a self, line: &Line<'a>) -> Value<'a> {
+        match self {
+            Self::StartTime(format) => {
+                let start = line.request().map(|r| r.start);
+                let start = start.or_else(|| line.tcp().map(|t| t.start));
+                start.map_or(Value::Absent, |start| Value::Time(start, format))
+            }
+            Self::RequestHeader(headers) => headers.in_request(line),
+            Self::ResponseHeader(headers) => headers.in_response(line),
+            Self::Constant(text) => Value::Bytes(text.as_bytes()),
+            Self::Nothing => Value::Absent,
+            Self::Plain(plain) => plain.value(line),
+        }
+    }
+}
+
+fn hostname() -> Arc<str> {
+    static HOSTNAME: LazyLock<Arc<str>> = LazyLock::new(|| {
+        let name = nix::sys::utsname::uname();
+        name.map_or_else(
+            |_| "-".into(),
+            |name| name.nodename().to_string_lossy().into(),
+        )
+    });
+    Arc::clone(&HOSTNAME)
+}
+
+impl Headers {
+    fn parse(argument: &str) -> Result<Self, String> {
+        let (first, second) = match argument.split_once('?') {
+            Some((first, second)) => (first, Some(second)),
+            None => (argument, None),
+        };
+        Ok(Self {
+            first: Header::parse(first)?,
+            second: second.map(Header::parse).transpose()?,
+        })
+    }
+
+    fn in_request<'a>(&self, line: &Line<'a>) -> Value<'a> {
+        let Some(record) = line.request() else {
+            return Value::Absent;
+        };
+        let get = |header: &Header| match header {
+            Header::Method => Some(record.method.as_str().as_bytes()),
+            Header::Path => Some(record.path.as_bytes()),
+            Header::Authority => Some(record.authority.as_bytes()).filter(|a| !a.is_empty()),
+            Header::Named(name) => value_of(record.request_headers, name),
+        };
+        self.find(get)
+    }
+
+    fn in_response<'a>(&self, line: &Line<'a>) -> Value<'a> {
+        let headers = line.request().and_then(|record| record.response_headers);
+        let get = |header: &Header| match (header, headers) {
+            (Header::Named(name), Some(headers)) => value_of(headers, name),
+            _ => None,
+        };
+        self.find(get)
+    }
+
+    fn find<'a>(&self, get: impl Fn(&Header) -> Option<&'a [u8]>) -> Value<'a> {
+        let found = get(&self.first).or_else(|| self.second.as_ref().and_then(get));
+        found.map_or(Value::Absent, Value::Bytes)
+    }
+}
+
+fn value_of<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
+    headers.get(name).map(|value| value.as_bytes())
+}
+
+impl Header {
+    fn parse(name: &str) -> Result<Self, String> {
+        match name.to_ascii_lowercase().as_str() {
+            ":method" => Ok(Self::Method),
+            ":path" => Ok(Self::Path),
+            ":authority" | "host" => Ok(Self::Authority),
+            lower => match HeaderName::try_from(lower) {
+                Ok(name) => Ok(Self::Named(name)),
+                Err(_) => Err(format!("`{name}` is no name of a header that is kept")),
+            },
+        }
+    }
+}
+
+impl Plain {
+    fn value<'a>(self, line: &Line<'a>) -> Value<'a> {
+        let (connection, upstream) = (line.connection(), line.upstream());
+        let text =
+            |text: Option<&'a str>| text.map_or(Value::Absent, |t| Value::Bytes(t.as_bytes()));
+        let word = |text: Option<&'a str>| text.map_or(Value::Absent, Value::Word);
+        let address = |a: Option<SocketAddr>| a.map_or(Value::Absent, Value::Address);
+        let tls = connection.tls.as_ref();
+        match self {
+            Self::Protocol => text(line.request().map(|r| protocol(r.version))),
+            Self::ResponseCode => {
+                let status = line.request().and_then(|r| r.status);
+                Value::Number(status.map_or(0, |s| s.as_u16().into()))
+            }
+            Self::ResponseFlags => Value::Flags(line.flags()),
+            Self::ResponseCodeDetails => word(details(*line)),
+            Self::ConnectionTerminationDetails => {
+                word(line.tcp().and_then(|t| t.termination_details.as_deref()))
+            }
+            Self::UpstreamTransportFailureReason => word(upstream.transport_failure.as_deref()),
+            Self::BytesReceived => Value::Number(match line {
+                Line::Request(r) => r.bytes_received,
+                Line::Tcp(t) => t.bytes_received,
+            }),
+            Self::BytesSent => Value::Number(match line {
+                Line::Request(r) => r.bytes_sent,
+                Line::Tcp(t) => t.bytes_sent,
+            }),
+            Self::Duration => {
+                let duration = match line {
+                    Line::Request(r) => r.duration,
+                    Line::Tcp(t) => t.duration,
+                };
+                Value::Number(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+            }
+            Self::UpstreamHost | Self::UpstreamRemoteAddress => address(upstream.host),
+            Self::UpstreamCluster | Self::UpstreamClusterRaw => text(upstream.cluster.as_deref()),
+            Self::UpstreamLocalAddress => address(upstream.local),
+            Self::UpstreamPeerUriSan => text(upstream.peer_principal.as_deref()),
+            Self::DownstreamLocalAddress => Value::Address(connection.destination),
+            Self::DownstreamLocalAddressWithoutPort => Value::Ip(connection.destination.ip()),
+            Self::DownstreamLocalPort => Value::Number(connection.destination.port().into()),
+            Self::DownstreamRemoteAddress | Self::DownstreamDirectRemoteAddress => {
+                Value::Address(connection.peer)
+            }
+            Self::DownstreamRemoteAddressWithoutPort => Value::Ip(connection.peer.ip()),
+            Self::DownstreamRemotePort => Value::Number(connection.peer.port().into()),
+            Self::DownstreamPeerUriSan => text(tls.and_then(|t| t.uri_san.as_deref())),
+            Self::DownstreamLocalUriSan => text(tls.and_then(|t| t.local_uri_san.as_deref())),
+            Self::RequestedServerName => text(connection.server_name.as_deref()),
+            Self::RouteName => text(line.request().and_then(|r| r.route)),
+            Self::ConnectionId => Value::Number(connection.id),
+            Self::GrpcStatusNumber => {
+                let status = line.request().and_then(|r| r.grpc_status);
+                status.map_or(Value::Absent, |s| Value::Number(s.into()))
+            }
+        }
+    }
+}
+
+fn details<'a>(line: Line<'a>) -> Option<&'a str> {
+    match line {
+        Line::Request(record) => Some(record.details.as_ref()),
+        Line::Tcp(record) => record.details.as_deref(),
+    }
+}
+
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2",
+        Version::HTTP_3 => "HTTP/3",
+        _ => "HTTP/1.1",
+    }
+}
+
+impl Value<'_> {
+    /// Appends it as text; `-` if there is nothing.
+    pub(super) fn push_text(&self, out: &mut Vec<u8>, longest: Option<usize>, style: Style) {
+        match self {
+            Self::Absent => out.push(b'-'),
+            Self::Bytes(b"") => out.push(b'-'),
+            Self::Bytes(bytes) => escape::push(out, cut(bytes, longest), style),
+            Self::Word("") => out.push(b'-'),
+            Self::Word(text) => {
+                let start = out.len();
+                escape::push(out, cut(text.as_bytes(), longest), style);
+                let spaces = out[start..].iter_mut().filter(|b| **b == b' ');
+                spaces.for_each(|b| *b = b'_');
+            }
+            _ => {
+                let start = out.len();
+                self.push_own(out);
+                // These are ASCII, so that any cut is good.
+                out.truncate(longest.map_or(out.len(), |longest| out.len().min(start + longest)));
+            }
+        }
+    }
+
+    /// What can't hold anything hostile.
+    fn push_own(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Number(number) => write!(out, "{number}"),
+            Self::Address(address) => write!(out, "{address}"),
+            Self::Ip(ip) => write!(out, "{ip}"),
+            Self::Flags(flags) => write!(out, "{flags}"),
+            Self::Time(time, format) => {
+                format.push(out, *time);
+                Ok(())
+            }
+            Self::Absent | Self::Bytes(_) | Self::Word(_) => Ok(()),
+        }
+        .expect("a Vec grows");
+    }
+
+    /// Appends it as a JSON value of its own type; `null` if there is nothing.
+    pub(super) fn push_json(&self, out: &mut Vec<u8>, longest: Option<usize>) {
+        match self {
+            Self::Absent | Self::Bytes(b"") | Self::Word("") => out.extend_from_slice(b"null"),
+            Self::Number(_) => self.push_own(out),
+            _ => {
+                out.push(b'"');
+                self.push_text(out, longest, Style::Json);
+                out.push(b'"');
+            }
+        }
+    }
+}
+
+/// At most `longest` bytes, without half a character at the end.
+fn cut(bytes: &[u8], longest: Option<usize>) -> &[u8] {
+    match longest {
+        Some(longest) if longest < bytes.len() => {
+            let is_inside = |b: u8| b & 0b1100_0000 == 0b1000_0000;
+            let mut end = longest;
+            while end > 0 && longest - end < 3 && is_inside(bytes[end]) {
+                end -= 1;
+            }
+            &bytes[..end]
+        }
+        _ => bytes,
+    }
+}
