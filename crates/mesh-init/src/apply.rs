@@ -55,7 +55,7 @@ fn listed(items: &[impl std::fmt::Display]) -> String {
 }
 
 /// How to bring rules into place.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Options {
     /// Use this variant only.
     pub(crate) variant: Option<Variant>,
@@ -63,8 +63,15 @@ pub(crate) struct Options {
     pub(crate) force: bool,
     /// Shut everything else out while rules that differ are replaced.
     pub(crate) guarded: bool,
-    /// With nothing wanted: take what cannot be looked at for empty.
-    pub(crate) lenient: bool,
+}
+
+/// What to make of an installed variant that cannot be read when rules are to be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    /// There may be rules of ours: fail.
+    Fails,
+    /// There are none: a kernel without IPv6 has no IPv6 rules.
+    IsEmpty,
 }
 
 /// One family's rules on the way: what is in place has been looked at, nothing has been changed.
@@ -98,51 +105,52 @@ impl Convergence {
             .any(|found| found.saved.owned.has_chain(table.name(), chain))
     }
 
-    /// Brings the rules into place; an empty set removes all that is ours.
+    /// Brings `want` into place.
     ///
     /// # Errors
     /// If no variant can be used, a program fails, or the rules are not found afterwards.
-    pub(crate) fn run(mut self, want: &RuleSet) -> Result<(), Error> {
-        let variant = match want.0.is_empty() {
-            true => self.nothing_hidden()?,
-            false => Some(self.write(want)?),
-        };
+    pub(crate) fn put(mut self, want: &RuleSet) -> Result<(), Error> {
+        let failures = std::mem::take(&mut self.survey.failures);
+        let chosen = self.choose(failures)?;
+        self.write(chosen, want)?;
         // Of the same rules on the other kernel interface the first would count, and nobody would keep it up to date.
-        for found in self
+        let variant = chosen.tool.variant();
+        let mut others = self
             .survey
             .found
             .iter()
-            .filter(|found| Some(found.tool.variant()) != variant)
-        {
-            self.remove(found)?;
-        }
-        Ok(())
+            .filter(|found| found.tool.variant() != variant);
+        others.try_for_each(|found| self.clear(found))
     }
 
-    /// Before removing: what is there must be readable. A program that is not installed has left nothing.
-    fn nothing_hidden(&mut self) -> Result<Option<Variant>, Error> {
-        let failures = &mut self.survey.failures;
+    /// Removes all that is ours.
+    ///
+    /// # Errors
+    /// If a program fails, or something is left afterwards.
+    pub(crate) fn remove(mut self, unreadable: Unreadable) -> Result<(), Error> {
+        let mut failures = std::mem::take(&mut self.survey.failures);
+        // A program that is not installed has written nothing.
         failures.retain(|failure| !matches!(failure, Failure::Missing { .. }));
-        match failures.pop() {
-            Some(failure) if !self.options.lenient => Err(self.failed(failure)),
-            _ => Ok(None),
+        if let (Some(failure), Unreadable::Fails) = (failures.pop(), unreadable) {
+            return Err(self.failed(failure));
         }
+        self.survey
+            .found
+            .iter()
+            .try_for_each(|found| self.clear(found))
     }
 
-    fn write(&mut self, want: &RuleSet) -> Result<Variant, Error> {
-        let failures = std::mem::take(&mut self.survey.failures);
-        let chosen = self.choose(failures)?;
+    fn write(&self, chosen: &Found, want: &RuleSet) -> Result<(), Error> {
         let manner = match self.options.force {
             true => Manner::Everything,
             false => Manner::Changes,
         };
-        let written = self.settle(chosen, want, manner)?;
         let (family, tool) = (self.family, chosen.tool);
-        if !written {
+        if !self.settle(chosen, want, manner)? {
             self.log.info(format_args!(
                 "{family}: the rules are in place already ({tool}), nothing was written"
             ));
-            return Ok(tool.variant());
+            return Ok(());
         }
         let wrong = verify::verify(&tool, want);
         if !wrong.is_empty() {
@@ -154,10 +162,10 @@ impl Convergence {
         }
         self.log
             .info(format_args!("{family}: the rules are in place ({tool})"));
-        Ok(tool.variant())
+        Ok(())
     }
 
-    fn remove(&self, found: &Found) -> Result<(), Error> {
+    fn clear(&self, found: &Found) -> Result<(), Error> {
         if self.settle(found, &RuleSet::default(), Manner::Changes)? {
             self.log.info(format_args!(
                 "{}: rules removed ({})",
@@ -193,8 +201,7 @@ impl Convergence {
     /// Between looking and writing someone else may write; then the text does not apply, or has put a jump in twice.
     fn settle(&self, found: &Found, want: &RuleSet, manner: Manner) -> Result<bool, Error> {
         let goal = Owned::from(want);
-        let mut have = found.saved.owned.clone();
-        let mut manner = manner;
+        let (mut have, mut manner) = (found.saved.owned.clone(), manner);
         for attempt in 1.. {
             let Some(text) = self.change(&have, want, manner) else {
                 return Ok(attempt > 1);

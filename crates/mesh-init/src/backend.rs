@@ -1,8 +1,8 @@
-//! The iptables programs: which variants are installed, which one to use, and running them.
+//! The iptables programs: their names, what they can do, and running them.
 //!
-//! A pod's namespace can hold rules of two kernel interfaces at once (`ip_tables`, spoken by the legacy programs, and
-//! `nf_tables`), and each variant sees only its own. So all that are installed are asked, and the choice follows what
-//! is in place. Programs are run with a C locale: [`failure`] reads what they say.
+//! They come in two variants, one for each of the kernel's interfaces: the legacy programs speak to `ip_tables`, the
+//! others to `nf_tables`. Which to use is [`survey`]'s business. They are run with a C locale, because [`failure`] reads
+//! what they say.
 
 use crate::config::Variant;
 use crate::rules::{Family, Table};
@@ -13,13 +13,12 @@ use std::process::{Command, Output, Stdio};
 
 mod capability;
 mod failure;
+mod survey;
 
 pub(crate) use capability::{Capability, held};
 pub(crate) use failure::Failure;
+pub(crate) use survey::{Found, Survey, not_installed, preferred};
 
-/// From how many rules and chains on the legacy interface counts as being in use. Istio's number: a container runtime
-/// may leave one or two.
-const LEGACY_IN_USE: usize = 3;
 /// How long a program waits for another one's lock, in seconds.
 const LOCK_WAIT_SECONDS: u32 = 30;
 
@@ -155,88 +154,6 @@ impl Tool {
     }
 }
 
-/// An installed variant and what is in place there.
-#[derive(Debug)]
-pub(crate) struct Found {
-    pub(crate) tool: Tool,
-    pub(crate) saved: Saved,
-}
-
-/// All installed variants of a family that can be read, and why others cannot.
-#[derive(Debug)]
-pub(crate) struct Survey {
-    pub(crate) found: Vec<Found>,
-    pub(crate) failures: Vec<Failure>,
-}
-
-impl Survey {
-    /// Looks at every installed variant; changes nothing.
-    pub(crate) fn take(family: Family) -> Self {
-        let mut survey = Survey {
-            found: Vec::new(),
-            failures: Vec::new(),
-        };
-        for naming in [Naming::Legacy, Naming::Nft, Naming::Plain] {
-            match Tool::find(naming, family) {
-                Ok(Some(tool)) => survey.look(tool),
-                Ok(None) => {}
-                Err(failure) => survey.failures.push(failure),
-            }
-        }
-        if survey.found.is_empty() && survey.failures.is_empty() {
-            let program = programs(Naming::Plain, family).ask;
-            survey.failures.push(Failure::Missing { program });
-        }
-        survey
-    }
-
-    fn look(&mut self, tool: Tool) {
-        // The plain name is another name for one of the variants, which may have been looked at under its own.
-        if self
-            .found
-            .iter()
-            .any(|found| found.tool.variant == tool.variant)
-        {
-            return;
-        }
-        match tool.saved() {
-            Ok(saved) => self.found.push(Found { tool, saved }),
-            Err(failure) => self.failures.push(failure),
-        }
-    }
-}
-
-/// The variants that may be used, best first; `forced` leaves only that one.
-pub(crate) fn preferred(found: &[Found], forced: Option<Variant>) -> Vec<&Found> {
-    let allowed = |found: &&Found| forced.is_none_or(|variant| found.tool.variant == variant);
-    let mut preferred: Vec<&Found> = found.iter().filter(allowed).collect();
-    preferred.sort_by_key(|found| found.rank());
-    preferred
-}
-
-/// What to say when `variant` was asked for and is not there.
-pub(crate) fn not_installed(variant: Variant, family: Family) -> Failure {
-    let naming = match variant {
-        Variant::Legacy => Naming::Legacy,
-        Variant::Nft => Naming::Nft,
-    };
-    Failure::Missing {
-        program: programs(naming, family).ask,
-    }
-}
-
-impl Found {
-    /// Where our rules are, they stay; the legacy interface only if someone uses it; else nf_tables.
-    fn rank(&self) -> u8 {
-        match self.tool.variant {
-            _ if !self.saved.owned.is_empty() => 0,
-            Variant::Legacy if self.saved.entries >= LEGACY_IN_USE => 1,
-            Variant::Nft => 2,
-            Variant::Legacy => 3,
-        }
-    }
-}
-
 /// Runs `ip` and returns what it printed.
 pub(crate) fn ip(args: &[&str]) -> Result<String, Failure> {
     const PROGRAM: &str = "ip";
@@ -292,79 +209,6 @@ fn version(banner: &str) -> Option<[u32; 3]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn found(naming: Naming, variant: Variant, saved: &str) -> Found {
-        let tool = Tool {
-            naming,
-            variant,
-            family: Family::V4,
-            waits: true,
-        };
-        Found {
-            tool,
-            saved: Saved::parse(saved),
-        }
-    }
-
-    fn choice(found: Vec<Found>, forced: Option<Variant>) -> Vec<String> {
-        preferred(&found, forced)
-            .iter()
-            .map(|found| found.tool.to_string())
-            .collect()
-    }
-
-    const TWO: &str = "*nat\n:X - [0:0]\n-A X -j RETURN\nCOMMIT\n";
-    const THREE: &str = "*nat\n:X - [0:0]\n-A X -j RETURN\n-A INPUT -j X\nCOMMIT\n";
-    const OURS: &str = "*nat\n:ISTIO_OUTPUT - [0:0]\nCOMMIT\n";
-
-    fn both(legacy: &str, nft: &str) -> Vec<Found> {
-        vec![
-            found(Naming::Legacy, Variant::Legacy, legacy),
-            found(Naming::Nft, Variant::Nft, nft),
-        ]
-    }
-
-    #[test]
-    fn nft_unless_legacy_is_in_use() {
-        assert_eq!(
-            choice(both("", ""), None),
-            ["iptables-nft", "iptables-legacy"]
-        );
-        assert_eq!(
-            choice(both(TWO, ""), None),
-            ["iptables-nft", "iptables-legacy"]
-        );
-        assert_eq!(
-            choice(both(THREE, ""), None),
-            ["iptables-legacy", "iptables-nft"]
-        );
-        assert_eq!(
-            choice(both(THREE, THREE), None),
-            ["iptables-legacy", "iptables-nft"]
-        );
-    }
-
-    #[test]
-    fn where_our_rules_are_they_stay() {
-        assert_eq!(
-            choice(both(THREE, OURS), None),
-            ["iptables-nft", "iptables-legacy"]
-        );
-        assert_eq!(
-            choice(both(OURS, ""), None),
-            ["iptables-legacy", "iptables-nft"]
-        );
-    }
-
-    #[test]
-    fn a_forced_variant_is_the_only_one() {
-        assert_eq!(
-            choice(both("", ""), Some(Variant::Legacy)),
-            ["iptables-legacy"]
-        );
-        let plain = vec![found(Naming::Plain, Variant::Nft, "")];
-        assert_eq!(choice(plain, Some(Variant::Nft)), ["iptables"]);
-    }
 
     #[test]
     fn versions() {

@@ -3,13 +3,15 @@
 //! Each family is looked at before anything is changed. Routes that TPROXY has left are known by its rules, so they go
 //! before the rules do: a run that is killed in between is recognised by the next one.
 
-use crate::apply::{self, Convergence, Options};
+use crate::apply::{self, Convergence, Options, Unreadable};
 use crate::backend::Failure;
 use crate::config::{Capture, Tproxy};
 use crate::log::Log;
 use crate::routes::{self, Step};
 use crate::rules::{Chain, Family, RuleSet, Table};
 use thiserror::Error;
+
+const BOTH: [Family; 2] = [Family::V4, Family::V6];
 
 /// Why the capture is not as it should be.
 #[derive(Debug, Error)]
@@ -31,45 +33,35 @@ impl Error {
 
 /// Puts `capture` in place.
 pub(crate) fn apply(capture: &Capture, options: Options, log: Log) -> Result<(), Error> {
-    let families = Family::captured(capture);
-    let look = |family| {
-        let lenient = !families.contains(&family);
-        Convergence::new(family, Options { lenient, ..options }, log)
-    };
-    let (v4, v6) = (look(Family::V4), look(Family::V6));
-    let tproxy = capture.transparent();
+    let [v4, v6] = BOTH.map(|family| Convergence::new(family, options, log));
+    let (families, tproxy) = (Family::captured(capture), capture.transparent());
     if tproxy.is_none() {
         remove_routes(stale_routes(&v4, &v6, capture), log)?;
     }
-    let steps = routes::apply(families, tproxy).map_err(Error::Routes)?;
-    report(&steps, log);
-    for (family, convergence) in [(Family::V4, v4), (Family::V6, v6)] {
-        let want = match families.contains(&family) {
-            true => RuleSet::capture(capture, family),
-            false => RuleSet::default(),
+    report(
+        &routes::apply(families, tproxy).map_err(Error::Routes)?,
+        log,
+    );
+    for (family, convergence) in BOTH.into_iter().zip([v4, v6]) {
+        let outcome = match families.contains(&family) {
+            true => convergence.put(&RuleSet::capture(capture, family)),
+            false => convergence.remove(Unreadable::IsEmpty),
         };
-        convergence.run(&want).map_err(Error::Rules)?;
+        outcome.map_err(Error::Rules)?;
     }
     Ok(())
 }
 
-/// Removes everything that is ours.
+/// Removes everything that is ours, whatever flags it was put in place with.
 pub(crate) fn clean_up(capture: &Capture, log: Log) -> Result<(), Error> {
-    // Every variant is cleaned, so which one to use does not matter.
-    let options = Options {
-        variant: None,
-        force: false,
-        guarded: false,
-        lenient: false,
-    };
-    let [v4, v6] = [Family::V4, Family::V6].map(|family| Convergence::new(family, options, log));
-    let tproxy = capture
-        .transparent()
-        .or_else(|| stale_routes(&v4, &v6, capture));
-    remove_routes(tproxy, log)?;
+    let [v4, v6] = BOTH.map(|family| Convergence::new(family, Options::default(), log));
+    let stale = || stale_routes(&v4, &v6, capture);
+    remove_routes(capture.transparent().or_else(stale), log)?;
     report(&routes::remove_address().map_err(Error::Routes)?, log);
     for convergence in [v4, v6] {
-        convergence.run(&RuleSet::default()).map_err(Error::Rules)?;
+        convergence
+            .remove(Unreadable::Fails)
+            .map_err(Error::Rules)?;
     }
     log.info(format_args!("nothing of the mesh is left"));
     Ok(())

@@ -1,9 +1,9 @@
 //! Traffic capture by iptables: what a pod's init container does so that the sidecar sees the pod's connections.
 //!
-//! The way of a run: flags are read as they were typed, understood as a
-//! configuration, turned into rules as data, made into text for `iptables-restore`, and brought into place. Everything
-//! up to the text is a function of values; only what follows touches the machine. Arguments, chains and rules are those
-//! of Istio's `istio-iptables`, so that what is written for Istio works here and reads the same in `iptables-save`.
+//! The way of a run: flags are read as they were typed, understood as a configuration, turned into rules as data, made
+//! into text for `iptables-restore`, and brought into place. Everything up to the text is a function of values; only
+//! what follows touches the machine. Arguments, chains and rules are those of Istio's `istio-iptables`, so that what is
+//! written for Istio works here and reads the same in `iptables-save`.
 //!
 //! This crate must not know the control plane, the proxy or Kubernetes.
 
@@ -30,7 +30,7 @@ mod verify; // asked for, rule by rule, after writing
 
 // What the user reads.
 mod error;
-pub mod log;
+mod log;
 
 use apply::Options;
 use config::{Action, Config};
@@ -108,7 +108,6 @@ fn act(config: &Config, log: Log) -> Result<(), Error> {
                 variant,
                 force,
                 guarded,
-                lenient: false,
             };
             capture::apply(&config.capture, options, log)?;
         }

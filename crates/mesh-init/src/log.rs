@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 /// How much to say, in the words of Istio's `--log_output_level`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
+pub(crate) enum Level {
     /// Nothing; what ends the program is still reported.
     None,
     /// Failures that do not end the program.

@@ -1,11 +1,11 @@
 //! The rules as data: which chains there are, what stands in them, and where the kernel's own chains jump in.
 //!
 //! [`RuleSet::capture`] is a function of what to capture and of the address family, with no look at the machine.
-//! [`crate::restore`] makes text of the result and compares it with what is in place. A rule is written the way
+//! `restore` makes text of the result and compares it with what is in place. A rule is written the way
 //! `iptables-save` prints it, so that comparing is comparing text.
 //!
-//! Each variant of the capture has a file: [`redirect`] the nat table that is always there, [`tproxy`] the mangle table
-//! of TPROXY mode, [`dns`] the capture of DNS queries.
+//! Each variant of the capture has a file: `redirect` the nat table that is always there, `tproxy` the mangle table
+//! of TPROXY mode, `dns` the capture of DNS queries.
 
 use crate::config::Capture;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -42,7 +42,7 @@ impl fmt::Display for Family {
 
 impl Family {
     /// The families whose traffic is captured.
-    pub(crate) fn captured(capture: &Capture) -> &'static [Family] {
+    pub fn captured(capture: &Capture) -> &'static [Family] {
         match capture.ipv6 {
             true => &[Family::V4, Family::V6],
             false => &[Family::V4],

@@ -148,6 +148,28 @@ fn a_second_run_only_looks() {
     });
 }
 
+/// An iptables-restore that succeeds with something else in mind must not pass: the rules are asked for one by one.
+#[test]
+#[ignore = "netns: needs root and iptables"]
+fn what_was_written_is_asked_for() {
+    with_each_variant(|pod, variant| {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, real) = (directory.path(), std::env::var("PATH").unwrap());
+        let program = format!("iptables-{variant}-restore");
+        let script = format!("#!/bin/sh\nsed s/15006/15007/ | PATH={real} {program} \"$@\"\n");
+        fs::write(path.join(&program), script).unwrap();
+        fs::set_permissions(path.join(&program), fs::Permissions::from_mode(0o755)).unwrap();
+        let mut command = pod.command(&forced(variant, ARTICLE));
+        let output = command
+            .env("PATH", format!("{}:{real}", path.display()))
+            .output()
+            .unwrap();
+        let missing =
+            "nat: `-A ISTIO_IN_REDIRECT -p tcp -j REDIRECT --to-ports 15006` is not there";
+        pod::Verdict::of(output).fails(1, &["not all in place", missing, "hint: "]);
+    });
+}
+
 #[test]
 #[ignore = "netns: needs root and iptables"]
 fn a_fresh_pod_gets_nft_and_one_in_use_what_it_uses() {

@@ -82,8 +82,17 @@ impl Reader<'_> {
             excluded_interfaces: self.interfaces(Key::ExcludeInterfaces),
             virtual_interfaces: self.interfaces(Key::KubeVirtInterfaces),
             drop_invalid: self.flag(Key::DropInvalid),
-            ipv6: self.host.speaks_ipv6(dual_stack),
+            ipv6: self.ipv6(dual_stack),
         }
+    }
+
+    fn ipv6(&mut self, dual_stack: bool) -> bool {
+        let captured = self.host.speaks_ipv6(dual_stack);
+        if !captured && self.host.speaks_ipv6(true) {
+            let warning = "IPv6 is not captured: this pod's first address is IPv4 (--dual-stack captures both)";
+            self.warnings.push(warning.to_owned());
+        }
+        captured
     }
 
     fn proxy_uids(&mut self) -> Vec<u32> {

@@ -163,6 +163,20 @@ fn dns_capture_needs_a_server_or_all() {
 }
 
 #[test]
+fn ipv6_that_is_left_alone_is_mentioned() {
+    let addresses = ["10.244.0.73", "fd00::73"].map(|text| text.parse().unwrap());
+    let dual = Host {
+        addresses: addresses.to_vec(),
+        ..host()
+    };
+    let config = config_on(&dual, &[], &[]).unwrap();
+    assert!(!config.capture.ipv6);
+    assert!(config.warnings[0].starts_with("IPv6 is not captured"));
+    let config = config_on(&dual, &["--dual-stack"], &[]).unwrap();
+    assert!(config.capture.ipv6 && config.warnings.is_empty());
+}
+
+#[test]
 fn validation_carries_its_probe() {
     let args = [
         "--run-validation",

@@ -1,7 +1,7 @@
 //! The mangle table: inbound capture by TPROXY, and dropping invalid packets.
 //!
 //! In TPROXY mode the sidecar accepts inbound connections on a transparent socket and opens its own to the application
-//! from the client's address, with the same mark. The marks, together with the routing rule of [`crate::routes`], bring
+//! from the client's address, with the same mark. The marks, together with the routing rule of `routes`, bring
 //! both kinds of packets back to the sidecar.
 
 use super::{Chain, Family, Hook, Match, Owner, Protocol, Rule, RuleSet, Table, Target};
