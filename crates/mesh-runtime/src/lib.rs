@@ -1,1 +1,10 @@
-//! mesh-runtime
+//! What every process of the mesh shares: logs, shutdown, owned tasks, readiness, build information.
+//!
+//! A binary wires these at its start and hands them on; no library of the mesh reaches for a global one, but for the
+//! log macros. Nothing here knows what the process does.
+
+pub mod build; // which program this is
+pub mod log; // what it says, and how loud
+pub mod readiness; // whether it can serve yet, and what is missing
+pub mod shutdown; // when it should stop
+pub mod tasks; // what it runs, and that nothing outlives it
