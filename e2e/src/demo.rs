@@ -1,7 +1,17 @@
-//! The mesh's main job, shown step by step from live state.
+//! The mesh's main job, shown step by step from live state: a request from one pod to another's service, captured,
+//! encrypted, balanced, logged and measured.
 
+mod counters; // packets that each rule has seen
+mod facts; //    what was seen, for people and for scripts
+mod stage; //    the cluster that it plays on
+mod walk; //     the steps
+
+use crate::netns::Programs;
 use anyhow::Result;
+use facts::Facts;
+use stage::Stage;
 use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -14,7 +24,43 @@ pub(crate) struct Options {
     json: bool,
 }
 
+/// Sets the stage, walks, and stays up until it is told to end.
 pub(crate) fn run(options: Options) -> Result<ExitCode> {
-    let _ = options;
+    let say = |text: &str| {
+        if !options.json {
+            println!("{text}");
+        }
+    };
+    let mut stage = Stage::set(&Programs::beside_us()?, &say)?;
+    let mut facts = Facts::new(!options.json);
+    let walked = walk::walk(&mut stage, &mut facts);
+    if options.json {
+        println!("{}", facts.json());
+    }
+    walked?;
+    if !options.once {
+        say(&format!(
+            "\nThe pods stay up: meshctl -n test proxy-config all {}\nCtrl-C ends them and cleans up.",
+            stage::SERVER
+        ));
+        wait_for_the_end()?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+fn wait_for_the_end() -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let (mut interrupt, mut terminate) = (
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+        );
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        Ok(())
+    })
 }

@@ -13,4 +13,3 @@ pub(crate) mod pod; //       one pod
 pub(crate) mod token; //     service account tokens
 
 pub(crate) use launcher::{Launcher, Programs};
-pub(crate) use pod::Pod;
