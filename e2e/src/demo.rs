@@ -3,13 +3,14 @@
 
 mod counters; // packets that each rule has seen
 mod facts; //    what was seen, for people and for scripts
-mod stage; //    the cluster that it plays on
 mod walk; //     the steps
 
-use crate::netns::Programs;
+use crate::{
+    netns::Programs,
+    stage::{self, Stage},
+};
 use anyhow::Result;
 use facts::Facts;
-use stage::Stage;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 

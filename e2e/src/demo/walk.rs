@@ -1,11 +1,10 @@
 //! The steps: from the injected containers to the response, each shown by what a user could type, and checked.
 
-use super::{
-    counters::Counters,
-    facts::Facts,
+use super::{counters::Counters, facts::Facts};
+use crate::{
+    netns::container::User,
     stage::{CLIENT, SERVER, Stage},
 };
-use crate::netns::container::User;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::{

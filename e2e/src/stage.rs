@@ -1,4 +1,4 @@
-//! The cluster of the walk: a client, a server behind a Service, and a Service with a port named http.
+//! The cluster that demo and scenarios play on: a client, a server behind a Service, and a Service with a port named http.
 
 use crate::netns::{
     Launcher, Programs,
@@ -23,7 +23,7 @@ pub(crate) const SERVER: &str = "nginx-7c79c4bf97-7985c";
 /// Address of the server's Service.
 const SERVICE_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 102, 168, 134);
 /// Address of the server's pod.
-const SERVER_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 73);
+pub(crate) const SERVER_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 73);
 /// Address of the other Service.
 const OTHER_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 96, 57, 159);
 /// How long the control plane's news may take to reach a proxy.
@@ -33,43 +33,66 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Stage {
     /// The cluster.
     pub(crate) launcher: Launcher,
+    server: Value,
 }
 
 impl Stage {
-    /// Sets it up: everything is ready when this returns.
+    /// Sets it up, with nginx (or the echo app) in the server's pod: everything is ready when this returns.
     pub(crate) fn set(programs: &Programs, say: &dyn Fn(&str)) -> Result<Self> {
+        let mut stage = Self::pods(programs, say)?;
+        start_server(&mut stage.launcher)?;
+        stage.launcher.endpoints(|pod| pod.name() == SERVER)?;
+        stage.wait_for_endpoint(SERVER_ADDRESS)?;
+        Ok(stage)
+    }
+
+    /// Sets up the pods with their sidecars; no application runs in the server's yet.
+    pub(crate) fn pods(programs: &Programs, say: &dyn Fn(&str)) -> Result<Self> {
         say("bridge, namespaces, objects");
         let mut launcher = Launcher::new(programs)?;
         launcher.namespace("default", &[])?;
         launcher.namespace("test", &[("istio-injection", "enabled")])?;
-        let [nginx, service] = documents(include_str!("../../manifests/nginx.yaml"))?;
-        let [client, other] = documents(include_str!("../../manifests/client.yaml"))?;
-        launcher.object(&nginx)?;
+        let [server, service] = documents(include_str!("../manifests/nginx.yaml"))?;
+        let [client, other] = documents(include_str!("../manifests/client.yaml"))?;
+        launcher.object(&server)?;
         launcher.object(&client)?;
         launcher.service(service, SERVICE_ADDRESS)?;
         launcher.service(other, OTHER_ADDRESS)?;
         launcher.endpoints(|_| false)?;
         say("mesh-discovery");
         launcher.start_discovery()?;
+        let mut stage = Self { launcher, server };
         say(&format!("pod {SERVER}"));
-        launcher.pod(
-            &objects::pod_of(&nginx, "7c79c4bf97", "7985c"),
-            SERVER_ADDRESS,
-        )?;
-        let address = launcher.free_address();
+        stage.start_server_pod("7985c", SERVER_ADDRESS)?;
         say(&format!("pod {CLIENT}"));
-        launcher.pod(&objects::pod_of(&client, "f5b5d48b5", "qdzft"), address)?;
-        launcher.wait_ready(SERVER)?;
-        launcher.wait_ready(CLIENT)?;
-        start_server(&mut launcher)?;
-        launcher.endpoints(|pod| pod.name() == SERVER)?;
-        let mut stage = Self { launcher };
-        stage.wait_for_endpoint()?;
+        let address = stage.launcher.free_address();
+        stage
+            .launcher
+            .pod(&objects::pod_of(&client, "f5b5d48b5", "qdzft"), address)?;
+        stage.launcher.wait_ready(SERVER)?;
+        stage.launcher.wait_ready(CLIENT)?;
         Ok(stage)
     }
 
-    /// Until the client's proxy knows the server's address.
-    fn wait_for_endpoint(&mut self) -> Result<()> {
+    /// Starts a pod of the server's Deployment, without waiting for it.
+    pub(crate) fn start_server_pod(&mut self, suffix: &str, address: Ipv4Addr) -> Result<()> {
+        self.launcher
+            .pod(
+                &objects::pod_of(&self.server, "7c79c4bf97", suffix),
+                address,
+            )
+            .map(drop)
+    }
+
+    /// Starts a pod of the server's Deployment and waits until its sidecar is ready.
+    pub(crate) fn another_server(&mut self, suffix: &str, address: Ipv4Addr) -> Result<()> {
+        self.start_server_pod(suffix, address)?;
+        self.launcher
+            .wait_ready(&format!("nginx-7c79c4bf97-{suffix}"))
+    }
+
+    /// Waits until the client's proxy knows `address` as an endpoint of the server's Service.
+    pub(crate) fn wait_for_endpoint(&self, address: Ipv4Addr) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         let cluster = "outbound|80||nginx.test.svc.cluster.local";
         loop {
@@ -84,13 +107,13 @@ impl Stage {
             ]);
             if table
                 .as_ref()
-                .is_ok_and(|table| table.contains(&SERVER_ADDRESS.to_string()))
+                .is_ok_and(|table| table.contains(&address.to_string()))
             {
                 return Ok(());
             }
             if Instant::now() > deadline {
                 bail!(
-                    "the client's proxy does not learn of {SERVER_ADDRESS} within {PATIENCE:?}: {table:?}"
+                    "the client's proxy does not learn of {address} within {PATIENCE:?}: {table:?}"
                 );
             }
             std::thread::sleep(Duration::from_millis(20));
