@@ -1,8 +1,7 @@
 //! The tests, rung by rung, and which rungs were skipped and why.
 
 use crate::{
-    chore::{Outcome, build, cargo_command, run},
-    demo::PROGRAMS,
+    chore::{Outcome, cargo_command, run},
     system::{self, NETNS},
     tidy,
 };
@@ -65,9 +64,6 @@ fn netns(filter: &[String]) -> Went {
     }
     if let Err(error) = system::provide(NETNS) {
         return Went::Skipped(error);
-    }
-    if let Err(error) = build(PROGRAMS) {
-        return Went::Failed(error);
     }
     // One at a time: each test owns processes, namespaces and timing of its own.
     let arguments = [

@@ -20,7 +20,8 @@ pub mod serve;
 // who is who: identities and certificates
 pub mod ca;
 
-// beside the path
+// beside the path: the only wiring, the table of settings, what is counted
+pub mod app;
 pub mod config;
 pub mod metrics;
 

@@ -6,11 +6,14 @@
 pub mod ads; // who may open a stream
 pub mod connection; // a connection and who is at its other end
 pub mod connections; // the streams that stand
+pub mod debug; // debug pages, metrics, readiness
 pub mod grpc; // the gRPC servers
+pub mod http; // the HTTP server
 pub mod listen; // sockets
 pub mod node; // what a client says of itself
 pub mod stream; // one stream
 pub mod tls; // handshakes
+pub mod visitor; // who may see what of the debug pages
 
 #[cfg(test)]
 mod tests;

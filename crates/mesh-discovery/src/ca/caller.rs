@@ -36,7 +36,7 @@ pub struct Peer {
 }
 
 /// Why a caller is not authenticated.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallerError {
     /// Neither certificate nor token.
     #[error("no credentials: send a client certificate or `authorization: Bearer <token>`")]
@@ -69,7 +69,7 @@ impl fmt::Display for Caller {
 }
 
 /// Checks credentials. Shared by the certificate service and ADS.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Authenticator {
     tokens: Option<TokenVerifier>,
 }

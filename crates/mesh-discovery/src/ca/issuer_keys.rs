@@ -18,11 +18,13 @@ const RSA: [Algorithm; 6] = [
 ];
 
 /// Keys of one issuer. Never symmetric ones: who can check a token must not be able to make one.
+#[derive(Debug)]
 pub struct IssuerKeys {
     keys: Vec<IssuerKey>,
 }
 
 /// One key, with the algorithms that may be used with it.
+#[derive(Debug)]
 pub struct IssuerKey {
     /// Its id, as in the header of tokens.
     pub id: Option<String>,

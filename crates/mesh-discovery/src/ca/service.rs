@@ -6,6 +6,7 @@ use super::{
     CertificateAuthority, IssueError,
     caller::{Authenticator, Caller, Peer},
 };
+use crate::metrics::Metrics;
 use mesh_xds::pb::istio::auth::{
     IstioCertificateRequest, IstioCertificateResponse,
     istio_certificate_service_server::{IstioCertificateService, IstioCertificateServiceServer},
@@ -22,6 +23,7 @@ const UNSUPPORTED: [&str; 2] = ["CertSigner", "ImpersonatedIdentity"];
 pub struct CertificateService {
     authority: Arc<CertificateAuthority>,
     authenticator: Arc<Authenticator>,
+    metrics: Arc<Metrics>,
 }
 
 impl CertificateService {
@@ -29,10 +31,12 @@ impl CertificateService {
     pub fn new(
         authority: Arc<CertificateAuthority>,
         authenticator: Arc<Authenticator>,
+        metrics: Arc<Metrics>,
     ) -> IstioCertificateServiceServer<Self> {
         IstioCertificateServiceServer::new(Self {
             authority,
             authenticator,
+            metrics,
         })
         .max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
@@ -44,7 +48,9 @@ impl IstioCertificateService for CertificateService {
         &self,
         request: Request<IstioCertificateRequest>,
     ) -> Result<Response<IstioCertificateResponse>, Status> {
-        let caller = authenticate(&self.authenticator, &request)?;
+        self.metrics.csr_count.increment();
+        let caller = authenticate(&self.authenticator, &request)
+            .inspect_err(|_| self.metrics.authentication_failures.increment())?;
         let message = request.into_inner();
         refuse_unsupported(&message)?;
         match self
@@ -52,10 +58,12 @@ impl IstioCertificateService for CertificateService {
             .issue(&caller, &message.csr, message.validity_duration)
         {
             Ok(cert_chain) => {
+                self.metrics.csr_success.increment();
                 tracing::debug!(%caller, proof = ?caller.proof, "issued a certificate");
                 Ok(Response::new(IstioCertificateResponse { cert_chain }))
             }
             Err(e) => {
+                self.metrics.csr_refused.increment();
                 let status = status(&e);
                 tracing::warn!(%caller, code = ?status.code(), reason = status.message(), "refused a signing request");
                 Err(status)

@@ -29,18 +29,18 @@ pub struct TokenSettings {
     pub issuer: Option<String>,
     /// Accepted audiences (`--token-audience`).
     pub audiences: Vec<String>,
-    /// Trust domain of the identities.
-    pub trust_domain: String,
 }
 
 /// Checks tokens.
+#[derive(Debug)]
 pub struct TokenVerifier {
     settings: TokenSettings,
+    trust_domain: String,
     keys: ArcSwap<IssuerKeys>,
 }
 
 /// Why a token is refused.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// Longer than [`MAX_BYTES`].
     #[error("the token is longer than {MAX_BYTES} bytes")]
@@ -97,14 +97,15 @@ struct NamedObject {
 }
 
 impl TokenVerifier {
-    /// Reads the keys.
+    /// Reads the keys. Identities will be of `trust_domain`.
     ///
     /// # Errors
     /// If the file cannot be read or holds no usable key.
-    pub fn open(settings: TokenSettings) -> Result<Self, KeyError> {
+    pub fn open(settings: TokenSettings, trust_domain: &str) -> Result<Self, KeyError> {
         let keys = IssuerKeys::from_file(&settings.key_file)?;
         Ok(Self {
             settings,
+            trust_domain: trust_domain.into(),
             keys: ArcSwap::from_pointee(keys),
         })
     }
@@ -200,7 +201,7 @@ impl TokenVerifier {
         }
         Ok(Caller {
             identity: SpiffeId {
-                trust_domain: self.settings.trust_domain.clone(),
+                trust_domain: self.trust_domain.clone(),
                 namespace: namespace.into(),
                 service_account: service_account.into(),
             },

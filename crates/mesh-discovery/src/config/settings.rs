@@ -108,10 +108,6 @@ impl Settings {
             "--keepaliveMaxServerConnectionAge",
             typed.max_connection_age,
         );
-        let trust_domain = mesh.as_ref().map_or_else(
-            || MeshConfig::default().trust_domain,
-            |m| m.trust_domain.clone(),
-        );
         if typed.token_key.is_none() && typed.token_issuer.is_some() {
             check.error(
                 "--token-issuer: has no meaning without a key",
@@ -122,7 +118,6 @@ impl Settings {
             key_file,
             issuer: typed.token_issuer,
             audiences: typed.token_audience,
-            trust_domain,
         });
         let settings = Self {
             config_dir: typed.config_dir,
@@ -151,15 +146,6 @@ impl Settings {
             true => Ok(settings),
             false => Err(Invalid(check.errors)),
         }
-    }
-
-    /// The trust domain of the mesh.
-    pub fn trust_domain(&self) -> String {
-        let default = MeshConfig::default;
-        self.mesh_config
-            .clone()
-            .unwrap_or_else(default)
-            .trust_domain
     }
 }
 

@@ -27,7 +27,6 @@ fn defaults_listen_in_plaintext_on_loopback_only() {
     assert_eq!(settings.monitoring, ListenAddress::Everywhere(15014));
     assert_eq!(settings.debounce, Default::default());
     assert_eq!(settings.lifetime.max, Duration::from_secs(90 * 24 * 3600));
-    assert_eq!(settings.trust_domain(), "cluster.local");
     assert!(settings.tokens.is_none() && settings.max_connection_age.is_none());
 }
 
@@ -53,10 +52,9 @@ fn istios_names_are_understood() {
     assert_eq!(settings.grpc, ListenAddress::Everywhere(15010));
     assert_eq!(settings.max_connection_age, Some(Duration::from_secs(1800)));
     let tokens = settings.tokens.expect("configured");
-    assert_eq!(
-        (tokens.trust_domain.as_str(), tokens.audiences.len()),
-        ("example.org", 2)
-    );
+    assert_eq!(tokens.audiences, ["a", "b"]);
+    let mesh = settings.mesh_config.expect("read");
+    assert_eq!(mesh.trust_domain, "example.org");
     assert_eq!(settings.ignored.len(), 1);
 }
 

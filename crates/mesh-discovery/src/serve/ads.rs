@@ -13,13 +13,13 @@ use crate::{
     push::pipeline::Publications,
 };
 use bytes::Bytes;
+use mesh_runtime::{shutdown::Shutdown, tasks::Tasks};
 use mesh_xds::ads::{
     Protocol,
     service::{Discovery, DiscoveryService, Requests, Responses},
 };
 use std::{sync::Arc, time::Duration};
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::Status;
 
 /// What all streams share.
@@ -36,9 +36,9 @@ pub struct Hub {
     /// Who we are, in every response.
     pub control_plane: Bytes,
     /// The tasks of the streams.
-    pub tasks: TaskTracker,
-    /// Cancelled when streams should end.
-    pub stop: CancellationToken,
+    pub tasks: Tasks,
+    /// When streams should end.
+    pub shutdown: Shutdown,
 }
 
 /// ADS on one port.
@@ -93,9 +93,10 @@ impl Discovery for Ads {
             caller,
             address,
         };
-        self.hub
-            .tasks
-            .spawn(stream::serve(opening, requests.into_inner(), send));
+        self.hub.tasks.spawn(
+            "xds stream",
+            stream::serve(opening, requests.into_inner(), send),
+        );
         Ok(Box::pin(ReceiverStream::new(responses)))
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{connection::Connection, listen, tls};
 use crate::ca::server_certificate::ServerCertificate;
+use mesh_runtime::shutdown::Shutdown;
 use std::{io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -9,7 +10,6 @@ use tokio::{
     sync::mpsc,
 };
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
 use tonic::{service::Routes, transport::Server};
 
 /// How often a quiet connection is asked whether it lives.
@@ -28,8 +28,8 @@ const AGE_GRACE: Duration = Duration::from_secs(10);
 pub struct ServerSettings {
     /// After which a connection is asked to leave.
     pub max_connection_age: Option<Duration>,
-    /// Cancelled when the process should stop.
-    pub stop: CancellationToken,
+    /// When to stop.
+    pub shutdown: Shutdown,
 }
 
 /// Serves in plaintext until stopped.
@@ -109,9 +109,8 @@ where
             .max_connection_age(age)
             .max_connection_age_grace(AGE_GRACE);
     }
-    let stopped = settings.stop.cancelled_owned();
     server
         .add_routes(routes)
-        .serve_with_incoming_shutdown(ReceiverStream::new(ready), stopped)
+        .serve_with_incoming_shutdown(ReceiverStream::new(ready), settings.shutdown.begun())
         .await
 }

@@ -49,10 +49,10 @@ type Send = mpsc::Sender<Result<Response, Status>>;
 
 /// Serves a stream to its end.
 pub async fn serve(opening: Opening, requests: Requests, send: Send) {
-    let stop = opening.hub.stop.clone();
+    let stop = opening.hub.shutdown.begun();
     let ended = tokio::select! {
         ended = run(opening, requests, &send) => ended,
-        () = stop.cancelled() => Err(Status::unavailable("this control plane is shutting down: connect again")),
+        () = stop => Err(Status::unavailable("this control plane is shutting down: connect again")),
     };
     if let Err(status) = ended {
         // If the client is gone, there is nobody to tell.

@@ -11,6 +11,7 @@ use crate::{
     },
     snapshot::{ClusterIdentity, World},
 };
+use mesh_runtime::{shutdown::Shutdown, tasks::Tasks};
 use mesh_xds::{
     ads::{ResourceType, control_plane, service::client},
     pb::{
@@ -26,7 +27,6 @@ use mesh_xds::{
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Status, Streaming, service::Routes};
 
 /// Longest wait of a test.
@@ -62,14 +62,14 @@ impl Plane {
             metrics,
             send_timeout,
             control_plane: control_plane("test"),
-            tasks: TaskTracker::new(),
-            stop: CancellationToken::new(),
+            tasks: Tasks::new(),
+            shutdown: Shutdown::new(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let address = listener.local_addr().expect("address");
         let settings = ServerSettings {
             max_connection_age: None,
-            stop: hub.stop.clone(),
+            shutdown: hub.shutdown.clone(),
         };
         let routes = Routes::new(Ads::open(hub.clone()));
         let mut tasks = JoinSet::new();

@@ -14,7 +14,7 @@ const UNKNOWN: &str = "unknown";
 const OVERFLOW: &str = "overflow";
 
 /// Who we are.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Local {
     pub(super) workload: Arc<Workload>,
     /// Our SPIFFE id.

@@ -15,7 +15,6 @@ use crate::pb::{
 
 mod client;
 mod delta_server;
-mod hostile;
 mod model;
 mod service;
 mod sotw_server;

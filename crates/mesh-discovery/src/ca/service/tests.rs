@@ -12,6 +12,7 @@ fn service(dir: &std::path::Path) -> CertificateService {
     CertificateService {
         authority: Arc::new(authority),
         authenticator: Arc::default(),
+        metrics: Arc::default(),
     }
 }
 

@@ -14,7 +14,6 @@ fn settings(key_file: PathBuf) -> TokenSettings {
         key_file,
         issuer: Some("https://issuer".into()),
         audiences: vec!["istio-ca".into()],
-        trust_domain: "cluster.local".into(),
     }
 }
 
@@ -23,7 +22,8 @@ fn issuer() -> Issuer {
     let mut file = tempfile::NamedTempFile::new().expect("file");
     file.write_all(key.public_key_pem().as_bytes())
         .expect("written");
-    let verifier = TokenVerifier::open(settings(file.path().into())).expect("verifier");
+    let verifier =
+        TokenVerifier::open(settings(file.path().into()), "cluster.local").expect("verifier");
     Issuer { key, verifier }
 }
 
