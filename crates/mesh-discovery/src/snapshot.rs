@@ -104,3 +104,6 @@ fn namespace(metadata: &ObjectMeta) -> &str {
         .filter(|n| !n.is_empty())
         .unwrap_or("default")
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use super::{
     family::Families,
     key::{Client, InboundPort, Server},
 };
-use crate::snapshot::{Service, ServicePort, TargetPort, Workload, World};
+use crate::snapshot::{Service, ServiceEndpoint, ServicePort, TargetPort, Workload, World};
 use mesh_model::{
     endpoint::Locality,
     node::{Capabilities, NodeId},
@@ -42,11 +42,9 @@ impl Proxy {
         }
     }
 
-    /// Its pod.
+    /// Its pod, by name: an address may already belong to another.
     pub fn workload<'w>(&self, world: &'w World) -> Option<&'w Arc<Workload>> {
-        let workloads = world.workloads();
-        let named = workloads.get(&self.id.namespace, &self.id.pod);
-        named.or_else(|| workloads.at(&self.id.namespace, self.id.ip))
+        world.workloads().get(&self.id.namespace, &self.id.pod)
     }
 
     /// All of it that outbound resources depend on.
@@ -117,11 +115,7 @@ impl Proxy {
     /// By selector, so that a proxy is ready to serve before its pod is an endpoint; without one, by endpoint.
     fn belongs_to(&self, service: &Service, world: &World) -> bool {
         if service.selector.is_empty() {
-            let addresses = self.addresses(world);
-            return world
-                .endpoints(&service.host)
-                .iter()
-                .any(|e| addresses.contains(&e.address));
+            return self.own_endpoints(service, world).next().is_some();
         }
         service.selects(self.workload(world).map_or(&self.labels, |w| &w.labels))
     }
@@ -129,16 +123,24 @@ impl Proxy {
     /// The port of its pod behind a service port. Endpoints written by hand say it themselves.
     fn target(&self, service: &Service, port: &ServicePort, world: &World) -> Option<u16> {
         if service.selector.is_empty() {
-            let addresses = self.addresses(world);
-            let mut own = world
-                .endpoints(&service.host)
-                .iter()
-                .filter(|e| addresses.contains(&e.address));
-            return own.find_map(|e| e.port(&port.name));
+            return self
+                .own_endpoints(service, world)
+                .find_map(|e| e.port(&port.name));
         }
         match &port.target {
             TargetPort::Number(number) => Some(*number),
             TargetPort::Named(name) => self.workload(world)?.port(name),
         }
+    }
+
+    /// Endpoints of a service that are its pod.
+    fn own_endpoints<'w>(
+        &self,
+        service: &Service,
+        world: &'w World,
+    ) -> impl Iterator<Item = &'w ServiceEndpoint> {
+        let own = self.workload(world);
+        let endpoints = world.endpoints(&service.host).iter();
+        endpoints.filter(move |e| own.is_some() && e.workload.as_ref() == own)
     }
 }
