@@ -1,2 +1,65 @@
-//! e2e
-fn main() {}
+//! Runs the mesh where there is no Kubernetes: pods in network namespaces, everything in them the real thing.
+//!
+//! ```text
+//! sandbox   a set of namespaces of our own, gone with our process
+//! netns     pods in it: bridge, addresses, containers, tokens, what an API server and a kubelet would do
+//! echo      the application that answers with what it was asked
+//! load      an open-loop client that knows what it sent
+//! stage     the cluster that demo and scenarios play on
+//! demo      the mesh's main job, shown step by step from live state
+//! scenario  what must hold when something goes wrong
+//! ```
+
+mod demo;
+mod echo;
+mod load;
+mod netns;
+mod sandbox;
+mod scenario;
+mod stage;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Debug, Parser)]
+#[command(name = "mesh-e2e", version, about)]
+struct Command {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run the mesh's main job, step by step.
+    Demo(demo::Options),
+    /// Answer HTTP requests with what was asked (the demo's application).
+    Echo(echo::Options),
+    /// Send an open-loop load and report what became of it.
+    Load(load::Options),
+    /// Play a scenario in a sandbox and judge it.
+    Scenario(scenario::Options),
+    /// Hold a pod's namespaces (used by the launcher).
+    #[command(hide = true)]
+    Hold(netns::hold::Options),
+}
+
+fn main() -> ExitCode {
+    match run(Command::parse().verb) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(verb: Verb) -> Result<ExitCode> {
+    match verb {
+        Verb::Demo(options) => sandbox::enter(|| demo::run(options)),
+        Verb::Echo(options) => echo::run(options),
+        Verb::Load(options) => load::run(options),
+        Verb::Scenario(options) => sandbox::enter(|| scenario::run(options)),
+        Verb::Hold(options) => netns::hold::run(options),
+    }
+}

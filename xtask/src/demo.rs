@@ -8,7 +8,7 @@ use crate::{
 use std::{path::Path, process::Command};
 
 /// The programs that run in pods, and the launcher.
-const PROGRAMS: &[&str] = &[
+pub(crate) const PROGRAMS: &[&str] = &[
     "mesh-init",
     "mesh-proxy",
     "mesh-discovery",

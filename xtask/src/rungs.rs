@@ -1,7 +1,8 @@
 //! The tests, rung by rung, and which rungs were skipped and why.
 
 use crate::{
-    chore::{Outcome, cargo_command, run},
+    chore::{Outcome, build, cargo_command, run},
+    demo::PROGRAMS,
     system::{self, NETNS},
     tidy,
 };
@@ -64,6 +65,9 @@ fn netns(filter: &[String]) -> Went {
     }
     if let Err(error) = system::provide(NETNS) {
         return Went::Skipped(error);
+    }
+    if let Err(error) = build(PROGRAMS) {
+        return Went::Failed(error);
     }
     // One at a time: each test owns processes, namespaces and timing of its own.
     let arguments = [

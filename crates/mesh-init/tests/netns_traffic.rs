@@ -17,7 +17,7 @@ mod pod;
 
 use pod::{ARTICLE, Pod, VARIANTS, in_pod, words};
 
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Who makes a socket, as user and group.
 #[derive(Clone, Copy)]

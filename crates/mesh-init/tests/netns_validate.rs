@@ -10,11 +10,11 @@ mod pod;
 
 use pod::{ARTICLE, Pod, Verdict, in_pod, with_each_variant};
 
-const VALIDATE: &[&str] = &["--run-validation", "--probe-timeout", "1s"];
+const VALIDATE: &[&str] = &["--run-validation"];
 const ONLY_VALIDATE: &[&str] = &[
     "--run-validation",
     "--probe-timeout",
-    "500ms",
+    "2s",
     "--skip-rule-apply",
 ];
 

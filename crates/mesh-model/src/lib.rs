@@ -8,23 +8,23 @@
 
 // Names and numbers
 pub mod annotation; // labels and annotations of Kubernetes objects
-pub mod env; // environment variables
-pub mod identity; // SPIFFE ids
-pub mod name; // names of clusters, listeners, routes, secrets
-pub mod node; // who a proxy is
-pub mod port; // ports and ids
+pub mod env; //        environment variables
+pub mod identity; //   SPIFFE ids
+pub mod name; //       names of clusters, listeners, routes, secrets
+pub mod node; //       who a proxy is
+pub mod port; //       ports and ids
 
 // The data plane, in the order of a packet's path
+pub mod listener; //   what is accepted, and how a chain is picked
+pub mod tls; //        contexts of both directions
+pub mod filter; //     network filters
+pub mod http; //       the connection manager and its filters
+pub mod route; //      route tables
+pub mod cluster; //    where requests may go
+pub mod endpoint; //   the addresses of a cluster
+pub mod secret; //     certificates and trust
 pub mod access_log; // what is logged
-pub mod cluster; // where requests may go
-pub mod endpoint; // the addresses of a cluster
-pub mod filter; // network filters
-pub mod http; // the connection manager and its filters
-pub mod listener; // what is accepted, and how a chain is picked
-pub mod matcher;
-pub mod route; // route tables
-pub mod secret; // certificates and trust
-pub mod tls; // contexts of both directions // string matching
+pub mod matcher; //    string matching
 
 pub use identity::SpiffeId;
 pub use name::{ClusterName, ListenerName, RouteName, SecretName};

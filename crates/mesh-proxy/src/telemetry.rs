@@ -52,26 +52,28 @@ impl fmt::Debug for Telemetry {
     }
 }
 
+/// For a workload of which nothing is known.
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self::of(label::Local::default())
+    }
+}
+
 impl Telemetry {
     /// For the workload that `settings` describe.
-    ///
-    /// # Errors
-    /// If no thread can be made for the logs.
-    pub fn new(settings: &Settings) -> std::io::Result<Self> {
+    pub fn new(settings: &Settings) -> Self {
         Self::of(label::Local::new(settings))
     }
 
-    fn of(local: label::Local) -> std::io::Result<Self> {
-        let counters = counter::Registry::default();
-        let sinks = access_log::Sinks::start()?;
-        Ok(Self(Arc::new(Inner {
+    fn of(local: label::Local) -> Self {
+        Self(Arc::new(Inner {
             local,
-            counters,
+            counters: counter::Registry::default(),
             requests: series::Registry::new(MOST_REQUEST_SERIES),
             connections: series::Registry::new(MOST_TCP_SERIES),
-            sinks,
+            sinks: access_log::Sinks::default(),
             sources: Mutex::default(),
-        })))
+        }))
     }
 
     /// The workload that the proxy stands beside.

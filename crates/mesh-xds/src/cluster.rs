@@ -170,7 +170,7 @@ fn decode_match(mut wire: TransportSocketMatch, at: &At<'_>) -> Option<Transport
     let transport = at.required("transport_socket", socket, tls::decode_transport);
     at.finish(wire);
     Some(TransportMatch {
-        name: name?.into(),
+        name: name?,
         labels: labels?,
         transport: transport?,
     })

@@ -10,6 +10,7 @@ mod leftover; // fields that nobody took
 mod place; // where in the message
 mod scalar; // durations, booleans, percentages
 mod structure; // messages written as `Struct`
+mod unknown; // fields that nobody knows
 
 pub(crate) use any::{Extension, Written, unpack};
 pub(crate) use place::At;

@@ -2,6 +2,8 @@
 //!
 //! All of this is security: no field may ever be ignored here.
 
+mod validation; // how a peer's certificate is checked
+
 use crate::{
     decode::{self, At, Extension, Wrapped},
     decoration,
@@ -11,15 +13,10 @@ use crate::{
             extensions::transport_sockets::{
                 raw_buffer::v3::RawBuffer,
                 tls::v3::{
-                    self as wire, CertificateValidationContext, CommonTlsContext, SdsSecretConfig,
-                    TlsParameters,
-                    common_tls_context::{
-                        CombinedCertificateValidationContext, ValidationContextType,
-                    },
+                    self as wire, CommonTlsContext, SdsSecretConfig, TlsParameters,
                     tls_parameters::TlsProtocol,
                 },
             },
-            r#type::matcher::v3::{StringMatcher, string_matcher::MatchPattern},
         },
         google::protobuf::{Any, BoolValue},
         pack_any,
@@ -28,8 +25,7 @@ use crate::{
 use mesh_model::{
     SecretName,
     cluster::Transport,
-    matcher::StringMatch,
-    tls::{CommonTls, DownstreamTls, PeerValidation, TlsVersion, UpstreamTls},
+    tls::{CommonTls, DownstreamTls, TlsVersion, UpstreamTls},
 };
 use prost::Name;
 use std::mem::take;
@@ -86,7 +82,7 @@ fn encode_common(tls: &CommonTls) -> CommonTlsContext {
             ..Default::default()
         }),
         tls_certificate_sds_secret_configs: tls.certificate.iter().map(encode_secret).collect(),
-        validation_context_type: tls.validation.as_ref().map(encode_validation),
+        validation_context_type: tls.validation.as_ref().map(validation::encode),
         alpn_protocols: tls.alpn.clone(),
         ..Default::default()
     }
@@ -103,32 +99,6 @@ fn encode_secret(name: &SecretName) -> SdsSecretConfig {
     SdsSecretConfig {
         name: name.to_string(),
         sds_config: Some(decoration::sds_source()),
-    }
-}
-
-// Istio writes the list of SANs without their type; what came after it is read by no Envoy of the article's age.
-#[allow(deprecated)]
-fn encode_validation(validation: &PeerValidation) -> ValidationContextType {
-    let names = validation.subject_alt_names.iter();
-    ValidationContextType::CombinedValidationContext(CombinedCertificateValidationContext {
-        default_validation_context: Some(CertificateValidationContext {
-            match_subject_alt_names: names.map(encode_match).collect(),
-            ..Default::default()
-        }),
-        validation_context_sds_secret_config: Some(encode_secret(&validation.trusted_ca)),
-        ..Default::default()
-    })
-}
-
-fn encode_match(matcher: &StringMatch) -> StringMatcher {
-    StringMatcher {
-        ignore_case: false,
-        match_pattern: Some(match matcher.clone() {
-            StringMatch::Exact(text) => MatchPattern::Exact(text),
-            StringMatch::Prefix(text) => MatchPattern::Prefix(text),
-            StringMatch::Suffix(text) => MatchPattern::Suffix(text),
-            StringMatch::Contains(text) => MatchPattern::Contains(text),
-        }),
     }
 }
 
@@ -206,7 +176,7 @@ fn decode_common(mut wire: CommonTlsContext, newest: TlsVersion, at: &At<'_>) ->
     let certificates = at.list("tls_certificate_sds_secret_configs", secrets, decode_secret);
     let validation = match wire.validation_context_type.take() {
         None => Some(None),
-        Some(wire) => decode_validation(wire, at).map(Some),
+        Some(wire) => validation::decode(wire, at).map(Some),
     };
     let alpn = at.list(
         "alpn_protocols",
@@ -278,74 +248,4 @@ fn decode_secret(mut wire: SdsSecretConfig, at: &At<'_>) -> Option<SecretName> {
     let name = at.text("name", take(&mut wire.name));
     let source = at.required("sds_config", wire.sds_config.take(), decoration::expect_sds);
     source.and(name).map(Into::into)
-}
-
-fn decode_validation(wire: ValidationContextType, at: &At<'_>) -> Option<PeerValidation> {
-    match wire {
-        ValidationContextType::CombinedValidationContext(wire) => {
-            decode_combined(wire, &at.field("combined_validation_context"))
-        }
-        ValidationContextType::ValidationContextSdsSecretConfig(wire) => {
-            let at = at.field("validation_context_sds_secret_config");
-            decode_secret(wire, &at).map(|trusted_ca| PeerValidation {
-                trusted_ca,
-                subject_alt_names: vec![],
-            })
-        }
-        _ => at
-            .field("validation_context_type")
-            .refuse("roots of trust come from the agent alone"),
-    }
-}
-
-fn decode_combined(
-    mut wire: CombinedCertificateValidationContext,
-    at: &At<'_>,
-) -> Option<PeerValidation> {
-    let names = at.required(
-        "default_validation_context",
-        wire.default_validation_context.take(),
-        decode_subject_names,
-    );
-    let trusted_ca = at.required(
-        "validation_context_sds_secret_config",
-        wire.validation_context_sds_secret_config.take(),
-        decode_secret,
-    );
-    at.finish(wire);
-    Some(PeerValidation {
-        trusted_ca: trusted_ca?,
-        subject_alt_names: names?,
-    })
-}
-
-#[allow(deprecated)] // see `encode_validation`
-fn decode_subject_names(
-    mut wire: CertificateValidationContext,
-    at: &At<'_>,
-) -> Option<Vec<StringMatch>> {
-    let names = take(&mut wire.match_subject_alt_names);
-    let names = at.list("match_subject_alt_names", names, decode_match);
-    at.finish(wire);
-    names
-}
-
-fn decode_match(mut wire: StringMatcher, at: &At<'_>) -> Option<StringMatch> {
-    let (matcher, empty) = match wire.match_pattern.take() {
-        Some(MatchPattern::Exact(text)) => (StringMatch::Exact(text), false),
-        Some(MatchPattern::Prefix(text)) => (StringMatch::Prefix(text.clone()), text.is_empty()),
-        Some(MatchPattern::Suffix(text)) => (StringMatch::Suffix(text.clone()), text.is_empty()),
-        Some(MatchPattern::Contains(text)) => {
-            (StringMatch::Contains(text.clone()), text.is_empty())
-        }
-        Some(MatchPattern::SafeRegex(_) | MatchPattern::Custom(_)) => {
-            return at.refuse("only exact, prefix, suffix and contains are matched");
-        }
-        None => return at.refuse("must be set"),
-    };
-    at.finish(wire);
-    match empty {
-        true => at.refuse("an empty text matches everything"),
-        false => Some(matcher),
-    }
 }

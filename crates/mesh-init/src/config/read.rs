@@ -255,6 +255,9 @@ impl Reader<'_> {
                 "is the mark of the sidecar's own traffic",
             );
         }
+        if run.action == Action::CleanUp && run.validation.is_some() {
+            self.refuse(Key::RunValidation, "contradicts --cleanup-only");
+        }
         let probe = run.validation.map(|probe| probe.port);
         if probe.is_some_and(|port| {
             port == capture.tunnel_port || capture.outbound.excluded_ports.contains(&port)

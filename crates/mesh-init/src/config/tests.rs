@@ -126,6 +126,7 @@ fn what_cannot_be_meant_is_refused() {
     assert!(one(&["-m", "TPROXY", "-t", "1338"], &[]).contains("sidecar's own"));
     assert!(one(&["--run-validation", "-o", "15002"], &[]).contains("not captured"));
     assert!(one(&["--cleanup-only", "--skip-rule-apply"], &[]).contains("contradicts"));
+    assert!(one(&["--cleanup-only", "--run-validation"], &[]).contains("contradicts"));
     assert!(one(&["--native-nftables"], &[]).contains("not supported"));
     assert!(one(&["--force-iptables-binary", "ebtables"], &[]).contains("`ebtables`"));
     assert!(one(&[], &[("ISTIO_OUTBOUND_IPV4_LOOPBACK_CIDR", "10.0.0.0/8")]).contains("loopback"));

@@ -14,7 +14,7 @@ const UNKNOWN: &str = "unknown";
 const OVERFLOW: &str = "overflow";
 
 /// Who we are.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Local {
     pub(super) workload: Arc<Workload>,
     /// Our SPIFFE id.

@@ -92,18 +92,20 @@ pub(super) struct Series<T> {
     pub(super) numbers: T,
 }
 
+/// The series of one worker, for those who read.
+type Shared<T> = Arc<Mutex<Vec<Arc<Series<T>>>>>;
+
 /// All sets of labels of one kind of numbers.
 pub(super) struct Registry<T> {
     most: usize,
     known: Mutex<HashSet<Arc<str>, foldhash::fast::RandomState>>,
-    workers: Mutex<Vec<Arc<Mutex<Vec<Arc<Series<T>>>>>>>,
+    workers: Mutex<Vec<Shared<T>>>,
 }
 
 /// A worker's way to its numbers.
 pub(super) struct Worker<T> {
     by_labels: HashMap<Arc<str>, Arc<Series<T>>, foldhash::fast::RandomState>,
-    // The same, for those who read.
-    shared: Arc<Mutex<Vec<Arc<Series<T>>>>>,
+    shared: Shared<T>,
 }
 
 impl<T: Default> Registry<T> {

@@ -53,6 +53,12 @@ pub struct TcpMeter {
     sent: u64,
 }
 
+impl std::fmt::Debug for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shard").finish_non_exhaustive()
+    }
+}
+
 impl Shard {
     pub(super) fn new(telemetry: Telemetry) -> Self {
         let requests = RequestSeries {
@@ -65,7 +71,7 @@ impl Shard {
             requests: RefCell::new(requests),
             connections: RefCell::new(telemetry.0.connections.worker()),
             labels: RefCell::default(),
-            logs: Rc::new(Buffers::new(telemetry.0.sinks.handle())),
+            logs: Rc::new(Buffers::new(telemetry.0.sinks.clone())),
             telemetry,
         }
     }

@@ -21,7 +21,6 @@ pub(super) fn telemetry() -> Telemetry {
         workload: Arc::new(workload),
         principal: "spiffe://cluster.local/ns/test/sa/default".into(),
     })
-    .expect("thread")
 }
 
 pub(super) fn connection(direction: Direction) -> Connection {

@@ -219,7 +219,7 @@ impl Client {
         interest.settle(ticket.added, ticket.removed, refused);
         let current = ticket.stream == self.stream;
         if current {
-            interest.outstanding -= 1;
+            interest.outstanding = interest.outstanding.saturating_sub(1);
         }
         match (refused.is_empty(), current) {
             (true, current) => interest.accept(ticket.version, current.then_some(ticket.nonce)),

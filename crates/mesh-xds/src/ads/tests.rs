@@ -15,6 +15,7 @@ use crate::pb::{
 
 mod client;
 mod delta_server;
+mod hostile;
 mod model;
 mod service;
 mod sotw_server;

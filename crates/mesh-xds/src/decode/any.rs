@@ -1,13 +1,13 @@
 //! Typed configurations: an `Any`, which may hold its message as a `Struct`.
 
-use super::{At, Fields};
+use super::{At, Fields, unknown};
 use crate::pb::google::protobuf::{Any, Struct};
 use prost::{Message, Name};
 
-/// Decodes `bytes` as a message of type `M`.
+/// Decodes `bytes` as a message of type `M`, all of them.
 pub(crate) fn unpack<M: Message + Name + Default>(bytes: &[u8], at: &At<'_>) -> Option<M> {
     match M::decode(bytes) {
-        Ok(message) => Some(message),
+        Ok(message) => unknown::refuse(&message, bytes, at).map(|()| message),
         Err(error) => at.refuse(format!("is no {}: {error}", M::full_name())),
     }
 }

@@ -15,11 +15,6 @@ impl Fields {
         Self(wire.fields.into_iter().filter(|(_, v)| !null(v)).collect())
     }
 
-    /// Whether none is left.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Takes the field `name`, which JSON may also spell in camel case.
     fn take(&mut self, name: &str) -> Option<Kind> {
         let value = self
@@ -83,11 +78,6 @@ impl Fields {
         // Not short-circuiting: every entry that is wrong is reported.
         let texts: Vec<_> = self.0.into_iter().map(text).collect();
         texts.into_iter().collect()
-    }
-
-    /// Names of the fields that nobody took.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
     }
 
     /// Closes the struct, as [`At::finish`] closes a message of the type `message`.

@@ -37,7 +37,7 @@ impl Pool {
         self.0.get_message_by_name(full_name).is_some()
     }
 
-    pub(super) fn descriptors(&self) -> &DescriptorPool {
+    pub(crate) fn descriptors(&self) -> &DescriptorPool {
         &self.0
     }
 }

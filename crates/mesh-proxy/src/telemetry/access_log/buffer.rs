@@ -2,7 +2,7 @@
 
 use super::{
     AccessLog, Line,
-    sink::{Batch, SinkHandle, SinkId},
+    sink::{Batch, SinkId, Sinks},
 };
 use std::{cell::RefCell, rc::Rc, time::Duration};
 use tokio::sync::Notify;
@@ -16,11 +16,11 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(in crate::telemetry) struct Buffers {
     open: RefCell<Vec<(SinkId, Batch)>>,
     waiting: Notify,
-    sinks: SinkHandle,
+    sinks: Sinks,
 }
 
 impl Buffers {
-    pub(in crate::telemetry) fn new(sinks: SinkHandle) -> Self {
+    pub(in crate::telemetry) fn new(sinks: Sinks) -> Self {
         Self {
             open: RefCell::default(),
             waiting: Notify::new(),

@@ -11,7 +11,7 @@ use std::{
     io::{self, ErrorKind, Write},
     os::fd::AsFd,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
         mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel},
     },
@@ -52,44 +52,23 @@ enum Message {
     Finish(Sender<()>),
 }
 
-/// All files.
-pub(in crate::telemetry) struct Sinks {
-    paths: Arc<Mutex<Vec<Arc<str>>>>,
-    queue: SyncSender<Message>,
-    fates: Arc<Fates>,
-}
+/// All files. Cloning shares them.
+#[derive(Clone, Default)]
+pub(in crate::telemetry) struct Sinks(Arc<Inner>);
 
-/// A worker's way to the thread.
-#[derive(Clone)]
-pub(in crate::telemetry) struct SinkHandle {
-    queue: SyncSender<Message>,
+#[derive(Default)]
+struct Inner {
+    paths: Arc<Mutex<Vec<Arc<str>>>>,
+    // Empty until something is to be logged.
+    queue: OnceLock<SyncSender<Message>>,
     fates: Arc<Fates>,
 }
 
 impl Sinks {
-    /// Starts the thread. It ends with the last handle.
-    pub(in crate::telemetry) fn start() -> io::Result<Self> {
-        let (queue, messages) = sync_channel(QUEUE);
-        let fates = Arc::<Fates>::default();
-        let paths = Arc::<Mutex<Vec<Arc<str>>>>::default();
-        let writer = Writer {
-            paths: Arc::clone(&paths),
-            files: HashMap::new(),
-            fates: Arc::clone(&fates),
-        };
-        thread::Builder::new()
-            .name("access-log".into())
-            .spawn(move || writer.run(&messages))?;
-        Ok(Self {
-            paths,
-            queue,
-            fates,
-        })
-    }
-
     /// The file at `path`. It is opened when the first line is written.
     pub(super) fn sink(&self, path: &str) -> SinkId {
-        let mut paths = self.paths.lock();
+        self.0.queue.get_or_init(|| self.start());
+        let mut paths = self.0.paths.lock();
         let known = paths.iter().position(|p| **p == *path);
         SinkId(known.unwrap_or_else(|| {
             paths.push(path.into());
@@ -97,10 +76,30 @@ impl Sinks {
         }))
     }
 
-    pub(in crate::telemetry) fn handle(&self) -> SinkHandle {
-        SinkHandle {
-            queue: self.queue.clone(),
-            fates: Arc::clone(&self.fates),
+    /// Starts the thread. It ends with the last clone.
+    fn start(&self) -> SyncSender<Message> {
+        let (queue, messages) = sync_channel(QUEUE);
+        let writer = Writer {
+            paths: Arc::clone(&self.0.paths),
+            files: HashMap::new(),
+            fates: Arc::clone(&self.0.fates),
+        };
+        let started = thread::Builder::new()
+            .name("access-log".into())
+            .spawn(move || writer.run(&messages));
+        if let Err(error) = started {
+            tracing::error!("no thread for access logs, all lines are lost: {error}");
+        }
+        queue
+    }
+
+    /// Hands a batch over, or drops it if the thread is too far behind.
+    pub(super) fn send(&self, sink: SinkId, batch: Batch) {
+        let lines = batch.lines;
+        let message = Message::Write(sink, batch);
+        let queue = self.0.queue.get();
+        if queue.is_none_or(|queue| queue.try_send(message).is_err()) {
+            self.0.fates.dropped.fetch_add(lines, Relaxed);
         }
     }
 
@@ -109,23 +108,29 @@ impl Sinks {
         let stat = |name, value: &AtomicU64| {
             Stat::counter(Scope::Process("access_log"), name, value.load(Relaxed))
         };
+        let fates = &self.0.fates;
         [
-            stat("lines_written", &self.fates.written),
-            stat("lines_dropped", &self.fates.dropped),
-            stat("lines_failed", &self.fates.failed),
+            stat("lines_written", &fates.written),
+            stat("lines_dropped", &fates.dropped),
+            stat("lines_failed", &fates.failed),
         ]
     }
 
     pub(in crate::telemetry) fn reopen(&self) {
-        // With a full queue the thread is stuck in a file that opening anew would not free.
-        let _ = self.queue.try_send(Message::Reopen);
+        if let Some(queue) = self.0.queue.get() {
+            // With a full queue the thread is stuck in a file that opening anew would not free.
+            let _ = queue.try_send(Message::Reopen);
+        }
     }
 
     pub(in crate::telemetry) fn finish(&self, patience: Duration) {
+        let Some(queue) = self.0.queue.get() else {
+            return;
+        };
         let deadline = Instant::now() + patience;
         let (done, finished) = channel();
         let mut message = Message::Finish(done);
-        while let Err(TrySendError::Full(unsent)) = self.queue.try_send(message) {
+        while let Err(TrySendError::Full(unsent)) = queue.try_send(message) {
             if Instant::now() > deadline {
                 return;
             }
@@ -134,19 +139,6 @@ impl Sinks {
         }
         // Whether it came in time or not, we go on.
         let _ = finished.recv_timeout(deadline.saturating_duration_since(Instant::now()));
-    }
-}
-
-impl SinkHandle {
-    /// Hands a batch over, or drops it if the thread is too far behind.
-    pub(super) fn send(&self, sink: SinkId, batch: Batch) {
-        let (Err(TrySendError::Full(Message::Write(_, lost)))
-        | Err(TrySendError::Disconnected(Message::Write(_, lost)))) =
-            self.queue.try_send(Message::Write(sink, batch))
-        else {
-            return;
-        };
-        self.fates.dropped.fetch_add(lost.lines, Relaxed);
     }
 }
 

@@ -268,3 +268,27 @@ impl Hash for Entry {
         self.resource.hash(state);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_client_reported_is_replaced_by_the_shared_copy() {
+        let kind = ResourceType::Cluster;
+        let shared = SharedResource::new(kind, "a", b"1");
+        let mut watch = Watch::new(kind);
+        watch.open(&DeltaChanges {
+            subscribe: &[],
+            unsubscribe: &[],
+            held: &[("a".to_owned(), shared.version().to_string())].into(),
+        });
+        let ask = Ask { kind, names: None };
+        assert!(
+            watch.compare(&ask, [&shared]).changed.is_empty(),
+            "it holds this version"
+        );
+        let held = &watch.entries.get("a").unwrap().resource;
+        assert!(held.is_shared_with(&shared));
+    }
+}

@@ -681,3 +681,24 @@ fn in_sotw_a_name_dropped_and_wanted_again_starts_anew() {
     );
     assert_eq!(client.next_request(), None);
 }
+
+#[test]
+fn a_ticket_of_an_earlier_stream_ends_no_waiting_of_this_one() {
+    let mut client = client(Protocol::Sotw);
+    client.subscribe(Endpoint, ["a"]);
+    client.connected();
+    sotw(&mut client);
+    let (_, old) = client
+        .on_response(sotw_response(Endpoint, "1", &["a"]))
+        .unwrap();
+    client.connected();
+    sotw(&mut client);
+    let (_, new) = client
+        .on_response(sotw_response(Endpoint, "2", &["a"]))
+        .unwrap();
+    client.complete(old, &[]);
+    client.subscribe(Endpoint, ["b"]);
+    assert_eq!(client.next_request(), None, "the new response is worked on");
+    client.complete(new, &[]);
+    assert_eq!(sotw(&mut client).unwrap().resource_names, ["a", "b"]);
+}

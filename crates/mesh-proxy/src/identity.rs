@@ -1,0 +1,22 @@
+//! Beside the path: who the workload is, and how it proves that.
+//!
+//! A token of the service account buys a certificate for a fresh key; both are renewed long before they expire. The key
+//! is made here and leaves the process only over a Unix socket of the pod, where another data plane asks for it. While
+//! renewal fails, what is in force stays in force; nothing falls back to plaintext.
+
+pub mod backoff; //       when to try again
+pub mod control_plane; // the way there: TLS under the mesh's roots, a token with each call
+pub mod renewal; //       a certificate, and the next one in time
+
+pub mod signing; //       token and key → certificate
+
+mod roots; // the roots of the mesh, from wherever they are known
+
+pub use backoff::Backoff;
+pub use control_plane::ControlPlane;
+pub use renewal::{Renewal, Status};
+
+#[cfg(test)]
+mod fake_ca;
+#[cfg(test)]
+mod tests;

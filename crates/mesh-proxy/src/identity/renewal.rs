@@ -1,0 +1,200 @@
+//! A certificate, and the next one in time.
+//!
+//! Renewed at half of what is left of its life, a little earlier or later so that pods that started together do not come
+//! together. What can't be renewed stays in force. The roots are looked at again every few seconds: a new one is to be
+//! trusted before anything is signed by it.
+
+use super::{
+    Backoff, ControlPlane, roots,
+    signing::{self, Signed, sign},
+};
+use crate::tls::secret::InvalidSecret;
+use mesh_model::{
+    SpiffeId,
+    name::ROOT_CA_SECRET,
+    secret::{Secret, SecretValue},
+};
+use std::time::{Duration, SystemTime};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+
+/// How often the file with the roots is looked at.
+const LOOK: Duration = Duration::from_secs(5);
+/// A certificate is used for this long at least, however short its life.
+const SHORTEST: Duration = Duration::from_secs(1);
+
+/// What is known of the certificate, for readiness and for metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// When the one in force ends; `None`: there is none yet.
+    pub not_after: Option<SystemTime>,
+    /// Why the last attempt to get one failed; `None`: it did not.
+    pub error: Option<String>,
+    /// Certificates that were put in force.
+    pub renewals: u64,
+    /// Attempts that failed.
+    pub failures: u64,
+}
+
+/// Keeps secrets in force.
+pub struct Renewal {
+    authority: ControlPlane,
+    identity: SpiffeId,
+    status: watch::Sender<Status>,
+    file: String,
+    came_with_ours: String,
+}
+
+impl Renewal {
+    /// For `identity`, from `authority`.
+    pub fn new(authority: ControlPlane, identity: SpiffeId) -> Self {
+        Self {
+            authority,
+            identity,
+            status: watch::Sender::default(),
+            file: String::new(),
+            came_with_ours: String::new(),
+        }
+    }
+
+    /// What becomes of it.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    /// Runs for ever: hands secrets over to `publish`, the roots before what is signed by them.
+    pub async fn run(mut self, publish: impl Fn(Secret) -> Result<(), InvalidSecret>) {
+        let mut unreachable = Backoff::unreachable();
+        let mut refused = Backoff::refused();
+        loop {
+            self.look_at_roots(&publish).await;
+            let pause = match self.renew(&publish).await {
+                Ok(pause) => {
+                    (unreachable, refused) = (Backoff::unreachable(), Backoff::refused());
+                    pause
+                }
+                Err(Failed { reason, is_refusal }) => {
+                    tracing::warn!("no certificate: {reason}");
+                    self.status.send_modify(|status| {
+                        status.error = Some(reason);
+                        status.failures += 1;
+                    });
+                    if is_refusal {
+                        refused.pause()
+                    } else {
+                        unreachable.pause()
+                    }
+                }
+            };
+            self.wait(pause, &publish).await;
+        }
+    }
+
+    /// Waits, with an eye on the roots.
+    async fn wait(
+        &mut self,
+        pause: Duration,
+        publish: &impl Fn(Secret) -> Result<(), InvalidSecret>,
+    ) {
+        let end = Instant::now() + pause;
+        while Instant::now() < end {
+            sleep_until(end.min(Instant::now() + LOOK)).await;
+            self.look_at_roots(publish).await;
+        }
+    }
+
+    /// Gets a certificate and tells how long to use it.
+    async fn renew(
+        &mut self,
+        publish: &impl Fn(Secret) -> Result<(), InvalidSecret>,
+    ) -> Result<Duration, Failed> {
+        let signed = sign(&self.authority, &self.identity).await?;
+        if signed.uri_san != Some(self.identity.to_string()) {
+            tracing::warn!(
+                wanted = %self.identity,
+                got = signed.uri_san.as_deref(),
+                "the authority signed for another identity than was asked for"
+            );
+        }
+        self.came_with_ours.clone_from(&signed.root);
+        self.publish_roots(publish)?;
+        publish(signed.secret())?;
+        tracing::info!(identity = signed.uri_san.as_deref(), "certificate in force");
+        self.status.send_modify(|status| {
+            status.not_after = Some(signed.not_after);
+            status.error = None;
+            status.renewals += 1;
+        });
+        Ok(half_life(&signed))
+    }
+
+    async fn look_at_roots(&mut self, publish: &impl Fn(Secret) -> Result<(), InvalidSecret>) {
+        // Should it be missing, what is known stays trusted; that it is missing is told when a certificate is asked for.
+        let Ok(file) = self.authority.roots_pem().await else {
+            return;
+        };
+        if file == self.file {
+            return;
+        }
+        let before = std::mem::replace(&mut self.file, file);
+        if let Err(failed) = self.publish_roots(publish) {
+            tracing::warn!(
+                "new roots are not usable, those before stay: {}",
+                failed.reason
+            );
+            self.file = before;
+        }
+    }
+
+    fn publish_roots(
+        &self,
+        publish: &impl Fn(Secret) -> Result<(), InvalidSecret>,
+    ) -> Result<(), Failed> {
+        let all = roots::union([self.file.as_str(), &self.came_with_ours]);
+        let all = all.map_err(|error| Failed {
+            reason: format!("roots of the mesh: {error}"),
+            is_refusal: true,
+        })?;
+        publish(Secret {
+            name: ROOT_CA_SECRET.into(),
+            value: SecretValue::Validation {
+                trusted_ca: all.into_bytes(),
+            },
+        })?;
+        Ok(())
+    }
+}
+
+/// How long to use it: half of its life, one percent more or less.
+fn half_life(signed: &Signed) -> Duration {
+    let left = signed.not_after.duration_since(SystemTime::now());
+    let share = 0.49 + 0.02 * fastrand::f64();
+    left.unwrap_or_default().mul_f64(share).max(SHORTEST)
+}
+
+/// Why there is no new certificate.
+struct Failed {
+    reason: String,
+    is_refusal: bool,
+}
+
+impl From<signing::Error> for Failed {
+    fn from(error: signing::Error) -> Self {
+        Self {
+            reason: error.explain(),
+            is_refusal: error.is_refusal(),
+        }
+    }
+}
+
+impl From<InvalidSecret> for Failed {
+    fn from(error: InvalidSecret) -> Self {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+        Self {
+            reason: format!("{error}{}", cause.unwrap_or_default()),
+            is_refusal: true,
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Against a scripted authority over loopback.
+
+use super::{
+    fake_ca::{Answer, FakeCa, FakeServer, Root, serve},
+    *,
+};
+use crate::{
+    config::Settings,
+    tls::{Secrets, secret::Material},
+};
+use mesh_model::{SecretName, name::ROOT_CA_SECRET};
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::watch, task::JoinSet, time::timeout};
+use tonic::Code;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const SOON: Duration = Duration::from_secs(20);
+
+/// A pod's files and settings.
+pub(crate) struct Pod {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) settings: Settings,
+}
+
+impl Pod {
+    pub(crate) fn new(root: &Root) -> Self {
+        use clap::Parser;
+        let folder = tempfile::tempdir().expect("folder");
+        let file = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+        let arguments = [
+            "mesh-proxy",
+            "agent",
+            "--pod-name",
+            "nginx-1",
+            "--pod-namespace",
+            "test",
+            "--instance-ip",
+            "10.244.0.73",
+            "--pod-info-dir",
+            "/nonexistent",
+            "--token-path",
+            &file("token"),
+            "--ca-root-path",
+            &file("root"),
+            "--sds-socket",
+            &file("sds"),
+        ];
+        let command = crate::config::Command::try_parse_from(arguments).expect("parsed");
+        let crate::config::Verb::Agent(typed) = command.verb else {
+            panic!("not the agent")
+        };
+        let settings = Settings::new(*typed, std::iter::empty()).expect("valid");
+        std::fs::write(folder.path().join("token"), "first\n").expect("written");
+        std::fs::write(folder.path().join("root"), &root.pem).expect("written");
+        Self { folder, settings }
+    }
+
+    pub(crate) fn control_plane(&self, port: u16) -> ControlPlane {
+        ControlPlane::new(&format!("localhost:{port}"), &self.settings)
+    }
+}
+
+struct Running {
+    pod: Pod,
+    secrets: Arc<Secrets>,
+    status: watch::Receiver<Status>,
+    _task: JoinSet<()>,
+}
+
+impl Running {
+    fn start(pod: Pod, port: u16) -> Self {
+        let secrets = Arc::new(Secrets::default());
+        let renewal = Renewal::new(pod.control_plane(port), pod.settings.identity.clone());
+        let status = renewal.status();
+        let mut task = JoinSet::new();
+        let sink = Arc::clone(&secrets);
+        task.spawn(renewal.run(move |secret| sink.set(secret)));
+        Self {
+            pod,
+            secrets,
+            status,
+            _task: task,
+        }
+    }
+
+    async fn until(&mut self, what: impl FnMut(&Status) -> bool) -> Status {
+        let waiting = timeout(SOON, self.status.wait_for(what));
+        waiting.await.expect("in time").expect("alive").clone()
+    }
+
+    fn roots(&self) -> usize {
+        let slot = self.secrets.slot(&SecretName::from(ROOT_CA_SECRET));
+        match slot.load().as_deref() {
+            Some(Material::Roots(roots)) => roots.len(),
+            _ => 0,
+        }
+    }
+
+    fn leaf(&self) -> Option<Arc<str>> {
+        let slot = self.secrets.slot(&SecretName::from("default"));
+        match slot.load().as_deref() {
+            Some(Material::Certificate { uri_san, .. }) => uri_san.clone(),
+            _ => None,
+        }
+    }
+}
+
+async fn serve_ca(root: &Root, ca: &Arc<FakeCa>) -> FakeServer {
+    serve(root, ca.routes(), 0).await
+}
+
+#[tokio::test]
+async fn a_token_buys_a_certificate() {
+    let root = Root::new("a");
+    let ca = FakeCa::new([Answer::Sign(Arc::clone(&root), HOUR)]);
+    let server = serve_ca(&root, &ca).await;
+    let mut running = Running::start(Pod::new(&root), server.port);
+    let status = running.until(|s| s.renewals == 1).await;
+    assert_eq!(status.error, None);
+    assert_eq!(
+        running.leaf().as_deref(),
+        Some("spiffe://cluster.local/ns/test/sa/default")
+    );
+    assert_eq!(running.roots(), 1, "the same from file and answer");
+    assert_eq!(*ca.tokens.lock(), ["Bearer first"]);
+}
+
+#[tokio::test]
+async fn it_is_renewed_with_the_token_of_the_day_and_a_failure_costs_nothing() {
+    let root = Root::new("a");
+    let ca = FakeCa::new([
+        Answer::Sign(Arc::clone(&root), Duration::from_secs(3)),
+        Answer::Refuse(Code::Unavailable),
+        Answer::Sign(Arc::clone(&root), HOUR),
+    ]);
+    let server = serve_ca(&root, &ca).await;
+    let mut running = Running::start(Pod::new(&root), server.port);
+    running.until(|s| s.renewals == 1).await;
+    std::fs::write(running.pod.folder.path().join("token"), "second").expect("written");
+    let failed = running.until(|s| s.failures == 1).await;
+    let reason = failed.error.expect("told");
+    assert!(reason.contains("answered Unavailable: not you"), "{reason}");
+    assert!(running.leaf().is_some(), "the old one stays");
+    running
+        .until(|s| s.renewals == 2 && s.error.is_none())
+        .await;
+    assert_eq!(
+        *ca.tokens.lock(),
+        ["Bearer first", "Bearer second", "Bearer second"]
+    );
+}
+
+#[tokio::test]
+async fn a_new_root_is_trusted_beside_the_old_one() {
+    let (old, new) = (Root::new("old"), Root::new("new"));
+    let ca = FakeCa::new([Answer::Sign(Arc::clone(&old), HOUR)]);
+    let server = serve_ca(&old, &ca).await;
+    let mut running = Running::start(Pod::new(&old), server.port);
+    running.until(|s| s.renewals == 1).await;
+    let both = format!("{}{}", old.pem, new.pem);
+    let file = running.pod.folder.path().join("root");
+    std::fs::write(&file, both).expect("written");
+    timeout(SOON, async {
+        while running.roots() != 2 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .expect("in time");
+    // A file that is being broken changes nothing.
+    std::fs::write(
+        &file,
+        "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----",
+    )
+    .expect("written");
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(running.roots(), 2);
+}
+
+/// What is wrong is said in one line that names it.
+#[tokio::test]
+async fn reasons_name_what_is_missing() {
+    let (root, stranger) = (Root::new("a"), Root::new("b"));
+    let ca = FakeCa::new([Answer::Refuse(Code::Unauthenticated)]);
+    let server = serve_ca(&root, &ca).await;
+    let reason = async |pod: Pod, port: u16| {
+        let mut running = Running::start(pod, port);
+        running
+            .until(|s| s.error.is_some())
+            .await
+            .error
+            .expect("told")
+    };
+    let pod = Pod::new(&root);
+    std::fs::remove_file(pod.folder.path().join("token")).expect("removed");
+    let no_token = reason(pod, server.port).await;
+    let pod = Pod::new(&root);
+    std::fs::remove_file(pod.folder.path().join("root")).expect("removed");
+    let no_root = reason(pod, server.port).await;
+    let other_root = reason(Pod::new(&stranger), server.port).await;
+    let unreachable = reason(Pod::new(&root), 1).await;
+    let refused = reason(Pod::new(&root), server.port).await;
+    for (got, want) in [
+        (no_token, "token of the service account: "),
+        (no_root, "istio-ca-root-cert has to be mounted"),
+        (other_root, "invalid peer certificate: UnknownIssuer"),
+        (unreachable, "(hint: is istiod running?)"),
+        (refused, "answered Unauthenticated"),
+    ] {
+        assert!(got.contains(want) && !got.contains('\n'), "{got}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_of_another_name_is_not_spoken_with() {
+    let root = Root::new("a");
+    let ca = FakeCa::new([Answer::Refuse(Code::Unauthenticated)]);
+    let server = serve_ca(&root, &ca).await;
+    let pod = Pod::new(&root);
+    let plane = ControlPlane::new(&format!("127.0.0.1:{}", server.port), &pod.settings);
+    let error = plane.connect().await.expect_err("another name").explain();
+    assert!(
+        error.contains("NotValidForName") || error.contains("not valid for name"),
+        "{error}"
+    );
+    assert!(ca.tokens.lock().is_empty(), "the token was not shown");
+}

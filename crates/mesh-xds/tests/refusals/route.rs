@@ -1,0 +1,93 @@
+//! Route tables.
+
+use super::{NOT_EXECUTED, expect_refusals};
+use anyhow::Result;
+use mesh_model::route::RouteConfiguration;
+use serde_json::json;
+
+#[test]
+fn a_route_table_is_understood_in_full_or_refused() -> Result<()> {
+    let route = "/virtual_hosts/0/routes/0";
+    let at = "virtual_hosts[0].routes[0]";
+    let slow_down = json!({"base_interval": "1s", "max_interval": "0.5s"});
+    let answer = json!({"status": 200, "body": {"inline_string": "x".repeat(1_048_577)}});
+    expect_refusals::<RouteConfiguration>(
+        "80",
+        vec![
+            ("/vhds", json!({}), &format!("vhds: {NOT_EXECUTED}")),
+            (
+                "/virtual_hosts/1/domains/0",
+                json!("A.Default"),
+                "virtual_hosts: \"A.Default\" is a domain of both \
+                 \"a.default.svc.cluster.local:80\" and \"nginx.test.svc.cluster.local:80\"",
+            ),
+            (
+                "/virtual_hosts/0/domains",
+                json!([]),
+                "virtual_hosts[0].domains: must be set",
+            ),
+            (
+                &format!("{route}/request_headers_to_remove"),
+                json!(["x"]),
+                &format!("{at}.request_headers_to_remove: {NOT_EXECUTED}"),
+            ),
+            (
+                &format!("{route}/match/headers"),
+                json!([{"name": "x"}]),
+                &format!("{at}.match.headers: {NOT_EXECUTED}"),
+            ),
+            (
+                &format!("{route}/match"),
+                json!({"path_separated_prefix": "/a/"}),
+                &format!("{at}.match.path_separated_prefix: \"/a/\" is no path before a slash"),
+            ),
+            (
+                &format!("{route}/route/priority"),
+                json!("HIGH"),
+                &format!("{at}.route.priority: {NOT_EXECUTED}"),
+            ),
+            (
+                &format!("{route}/route/hash_policy"),
+                json!([{}]),
+                &format!("{at}.route.hash_policy: {NOT_EXECUTED}"),
+            ),
+            (
+                &format!("{route}/route/prefix_rewrite"),
+                json!("/x"),
+                &format!("{at}.route.prefix_rewrite: {NOT_EXECUTED}"),
+            ),
+            (
+                &format!("{route}/route/timeout"),
+                json!("-1s"),
+                &format!("{at}.route.timeout: is no duration between 0 and 10,000 years"),
+            ),
+            (
+                &format!("{route}/route/retry_policy/retry_on"),
+                json!("5xx,sometimes"),
+                &format!(
+                    "{at}.route.retry_policy.retry_on: \"sometimes\" is no condition that this proxy knows"
+                ),
+            ),
+            (
+                &format!("{route}/route/retry_policy/retry_back_off"),
+                slow_down,
+                &format!("{at}.route.retry_policy.retry_back_off.max_interval: is below the base"),
+            ),
+            (
+                &format!("{route}/metadata"),
+                json!({"filter_metadata": {"istio": {"config": 7}}}),
+                &format!("{at}.metadata.filter_metadata[\"istio\"].config: is not a string"),
+            ),
+            (
+                "/virtual_hosts/0/routes/0",
+                json!({"match": {"prefix": "/"}, "direct_response": answer}),
+                "max_direct_response_body_size_bytes: 1 direct responses are longer than 1048576 bytes",
+            ),
+            (
+                "/virtual_hosts/0/routes/0",
+                json!({"match": {"prefix": "/"}, "redirect": {}}),
+                &format!("{at}.redirect: this proxy does not execute it"),
+            ),
+        ],
+    )
+}

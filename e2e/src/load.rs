@@ -1,0 +1,173 @@
+//! An open-loop load: requests leave on time, whatever became of those before, each with a number of its own.
+
+use crate::echo::REQUEST_NUMBER;
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{Method, Request};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+use tokio::task::JoinSet;
+
+/// How long a request may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Where to.
+    #[arg(long)]
+    url: hyper::Uri,
+    /// Requests each second.
+    #[arg(long, default_value_t = 500)]
+    rate: u32,
+    /// For how long, in seconds.
+    #[arg(long, default_value_t = 40)]
+    seconds: u32,
+    /// File for the report, JSON.
+    #[arg(long)]
+    report: PathBuf,
+}
+
+/// What became of the requests.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Report {
+    /// Requests sent: their numbers are 0 up to this.
+    pub(crate) sent: u64,
+    /// Answered with 200.
+    pub(crate) succeeded: u64,
+    /// What else happened, how often.
+    pub(crate) failures: BTreeMap<String, u64>,
+    /// First failures, with when they happened in milliseconds.
+    pub(crate) examples: Vec<String>,
+    /// Latency in microseconds: 50th, 99th and highest percentile.
+    pub(crate) latency_us: [u64; 3],
+}
+
+/// Runs the load and writes the report.
+pub(crate) fn run(options: Options) -> Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let report = runtime.block_on(load(&options))?;
+    std::fs::write(&options.report, serde_json::to_vec(&report)?).context("the report")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+type HttpClient = Client<HttpConnector, Full<Bytes>>;
+
+async fn load(options: &Options) -> Result<Report> {
+    // Nothing is sent again by this client: what the mesh loses shall be seen.
+    let client: HttpClient = Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .retry_canceled_requests(false)
+        .build_http();
+    let total = u64::from(options.rate) * u64::from(options.seconds);
+    let start = Instant::now();
+    let mut running = JoinSet::new();
+    let mut outcomes = Vec::new();
+    for number in 0..total {
+        let due = start + Duration::from_secs(1) * number as u32 / options.rate;
+        tokio::time::sleep_until(due.into()).await;
+        running.spawn(one(client.clone(), options.url.clone(), number, start));
+        while let Some(ended) = running.try_join_next() {
+            outcomes.push(ended?);
+        }
+    }
+    while let Some(ended) = running.join_next().await {
+        outcomes.push(ended?);
+    }
+    Ok(report(total, outcomes))
+}
+
+struct Outcome {
+    number: u64,
+    at: Duration,
+    took: Duration,
+    result: Result<(), String>,
+}
+
+async fn one(client: HttpClient, url: hyper::Uri, number: u64, start: Instant) -> Outcome {
+    let at = start.elapsed();
+    let result = tokio::time::timeout(PATIENCE, ask(client, url, number)).await;
+    let result = result.unwrap_or_else(|_| Err(format!("no answer within {PATIENCE:?}")));
+    Outcome {
+        number,
+        at,
+        took: start.elapsed() - at,
+        result,
+    }
+}
+
+/// Every second request is one that must not be repeated lightly.
+async fn ask(client: HttpClient, url: hyper::Uri, number: u64) -> Result<(), String> {
+    let (method, body) = if number % 2 == 0 {
+        (Method::GET, "")
+    } else {
+        (Method::POST, "pay once")
+    };
+    let request = Request::builder()
+        .method(method)
+        .uri(url)
+        .header(REQUEST_NUMBER, number);
+    let request = request
+        .body(Full::from(body))
+        .map_err(|error| error.to_string())?;
+    let response = client
+        .request(request)
+        .await
+        .map_err(|error| format!("{error:?}"))?;
+    let status = response.status();
+    let body = response
+        .into_body()
+        .collect()
+        .await
+        .map_err(|error| error.to_string())?
+        .to_bytes();
+    if status == 200 {
+        Ok(())
+    } else {
+        Err(format!("{status}: {}", String::from_utf8_lossy(&body)))
+    }
+}
+
+fn report(sent: u64, mut outcomes: Vec<Outcome>) -> Report {
+    let mut report = Report {
+        sent,
+        ..Report::default()
+    };
+    outcomes.sort_by_key(|outcome| outcome.number);
+    for outcome in &outcomes {
+        match &outcome.result {
+            Ok(()) => report.succeeded += 1,
+            Err(why) => {
+                *report.failures.entry(why.clone()).or_default() += 1;
+                if report.examples.len() < 10 {
+                    report.examples.push(format!(
+                        "{} at {} ms: {why}",
+                        outcome.number,
+                        outcome.at.as_millis()
+                    ));
+                }
+            }
+        }
+    }
+    let mut took: Vec<_> = outcomes.iter().map(|o| o.took.as_micros() as u64).collect();
+    took.sort_unstable();
+    let percentile = |p: usize| {
+        took.get((took.len() * p / 100).min(took.len().saturating_sub(1)))
+            .copied()
+            .unwrap_or(0)
+    };
+    report.latency_us = [percentile(50), percentile(99), percentile(100)];
+    report
+}

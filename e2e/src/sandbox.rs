@@ -1,0 +1,131 @@
+//! A set of namespaces of our own: network, mounts and processes, so that nothing is added to the machine's network and
+//! nothing is left behind.
+//!
+//! [`enter`] runs twice. The first time it starts this program again as the first process of new namespaces and waits
+//! for it; the second time, inside, it runs what it was given. When the inner process ends, however it ends, the kernel
+//! ends every process of the sandbox, and with them go its networks and mounts. When the outer process ends, the inner
+//! one is told to.
+
+use anyhow::{Context, Result, bail};
+use nix::{
+    mount::{MsFlags, mount},
+    sched::{CloneFlags, unshare},
+    sys::signal::{Signal, kill},
+    unistd::{Pid, setsid},
+};
+use std::{
+    fs,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitCode},
+    sync::atomic::{AtomicI32, Ordering},
+};
+
+/// Set for the inner process: the folder of this sandbox.
+const INSIDE: &str = "MESH_SANDBOX";
+/// Folders of sandboxes; in each, sockets that lead into it by the names of its pods.
+pub(crate) const FOLDERS: &str = "/run/mesh";
+
+/// Runs `inside` in namespaces of its own and returns its exit code.
+///
+/// # Errors
+/// If we are not root, the kernel lacks a namespace, or `inside` fails.
+pub(crate) fn enter(inside: impl FnOnce() -> Result<ExitCode>) -> Result<ExitCode> {
+    if std::env::var_os(INSIDE).is_some() {
+        isolate_mounts()?;
+        return inside();
+    }
+    if !nix::unistd::geteuid().is_root() {
+        bail!("network namespaces need root\nhint: run `cargo xtask demo`, which asks for it");
+    }
+    sweep();
+    let folder = Path::new(FOLDERS).join(std::process::id().to_string());
+    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let code = start(&folder).and_then(wait);
+    let _ = fs::remove_dir_all(&folder);
+    let _ = fs::remove_dir(FOLDERS);
+    code
+}
+
+/// Folder of the sandbox that we are in.
+pub(crate) fn folder() -> Result<PathBuf> {
+    std::env::var_os(INSIDE)
+        .map(PathBuf::from)
+        .context("not inside a sandbox")
+}
+
+fn start(folder: &Path) -> Result<Child> {
+    unshare(CloneFlags::CLONE_NEWPID)
+        .context("a new PID namespace\nhint: the kernel or the container forbids it")?;
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .args(std::env::args_os().skip(1))
+        .env(INSIDE, folder);
+    // SAFETY: between fork and exec only system calls are made, on no memory of ours.
+    unsafe {
+        command.pre_exec(|| {
+            unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)?;
+            // Ctrl-C reaches the outer process alone, which passes it on.
+            setsid()?;
+            nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
+            Ok(())
+        });
+    }
+    command.spawn().context(
+        "namespaces for network and mounts\nhint: the kernel or the container forbids them",
+    )
+}
+
+/// Process to which signals are passed on.
+static INNER: AtomicI32 = AtomicI32::new(0);
+/// Signals that came.
+static SIGNALS: AtomicI32 = AtomicI32::new(0);
+
+fn wait(mut inner: Child) -> Result<ExitCode> {
+    INNER.store(inner.id() as i32, Ordering::Relaxed);
+    let action = nix::sys::signal::SigAction::new(
+        nix::sys::signal::SigHandler::Handler(pass_on),
+        nix::sys::signal::SaFlags::SA_RESTART,
+        nix::sys::signal::SigSet::empty(),
+    );
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        // SAFETY: the handler only loads an atomic and sends a signal, both of which a handler may.
+        unsafe { nix::sys::signal::sigaction(signal, &action) }?;
+    }
+    let status = inner.wait()?;
+    Ok(status
+        .code()
+        .map_or(ExitCode::FAILURE, |code| ExitCode::from(code as u8)))
+}
+
+/// The first signal asks, the second ends it.
+extern "C" fn pass_on(_: i32) {
+    let first = SIGNALS.fetch_add(1, Ordering::Relaxed) == 0;
+    let signal = if first {
+        Signal::SIGTERM
+    } else {
+        Signal::SIGKILL
+    };
+    let _ = kill(Pid::from_raw(INNER.load(Ordering::Relaxed)), signal);
+}
+
+fn isolate_mounts() -> Result<()> {
+    let none = None::<&str>;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
+        .context("private mounts")?;
+    mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), none)
+        .context("/proc of the new PID namespace")
+}
+
+/// Removes folders of sandboxes whose process is gone.
+fn sweep() {
+    for entry in fs::read_dir(FOLDERS).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
+        if kill(Pid::from_raw(pid), None).is_err() {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}

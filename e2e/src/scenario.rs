@@ -1,0 +1,37 @@
+//! Scenarios: what must hold when something goes wrong, played in a sandbox.
+
+mod ledger; //  what the servers have seen
+mod loss; //    nothing is lost, nothing arrives twice
+mod outage; //  the control plane is down
+
+use anyhow::Result;
+use std::process::ExitCode;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Which.
+    #[arg(value_enum)]
+    scenario: Scenario,
+    /// The long form, as run by hand, instead of the short one.
+    #[arg(long)]
+    long: bool,
+}
+
+/// All scenarios.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Scenario {
+    /// A server is replaced and the control plane restarted under load: nothing fails, nothing arrives twice.
+    Loss,
+    /// With the control plane down running pods serve, and a new one waits and says why.
+    Outage,
+}
+
+/// Plays a scenario.
+pub(crate) fn run(options: Options) -> Result<ExitCode> {
+    match options.scenario {
+        Scenario::Loss => loss::play(options.long)?,
+        Scenario::Outage => outage::play()?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

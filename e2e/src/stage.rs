@@ -1,0 +1,218 @@
+//! The cluster that demo and scenarios play on: a client, a server behind a Service, and a Service with a port named http.
+
+use crate::netns::{
+    Launcher, Programs,
+    container::{self, User},
+    objects,
+};
+use anyhow::{Context, Result, bail};
+use mesh_api::yaml;
+use serde_json::Value;
+use std::{
+    fs,
+    net::Ipv4Addr,
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+/// The client's pod.
+pub(crate) const CLIENT: &str = "test-f5b5d48b5-qdzft";
+/// The server's pod.
+pub(crate) const SERVER: &str = "nginx-7c79c4bf97-7985c";
+/// Address of the server's Service.
+const SERVICE_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 102, 168, 134);
+/// Address of the server's pod.
+pub(crate) const SERVER_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 73);
+/// Address of the other Service.
+const OTHER_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 96, 57, 159);
+/// How long the control plane's news may take to reach a proxy.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The running cluster.
+pub(crate) struct Stage {
+    /// The cluster.
+    pub(crate) launcher: Launcher,
+    server: Value,
+}
+
+impl Stage {
+    /// Sets it up, with nginx (or the echo app) in the server's pod: everything is ready when this returns.
+    pub(crate) fn set(programs: &Programs, say: &dyn Fn(&str)) -> Result<Self> {
+        let mut stage = Self::pods(programs, say)?;
+        start_server(&mut stage.launcher)?;
+        stage.launcher.endpoints(|pod| pod.name() == SERVER)?;
+        stage.wait_for_endpoint(SERVER_ADDRESS)?;
+        Ok(stage)
+    }
+
+    /// Sets up the pods with their sidecars; no application runs in the server's yet.
+    pub(crate) fn pods(programs: &Programs, say: &dyn Fn(&str)) -> Result<Self> {
+        say("bridge, namespaces, objects");
+        let mut launcher = Launcher::new(programs)?;
+        launcher.namespace("default", &[])?;
+        launcher.namespace("test", &[("istio-injection", "enabled")])?;
+        let [server, service] = documents(include_str!("../manifests/nginx.yaml"))?;
+        let [client, other] = documents(include_str!("../manifests/client.yaml"))?;
+        launcher.object(&server)?;
+        launcher.object(&client)?;
+        launcher.service(service, SERVICE_ADDRESS)?;
+        launcher.service(other, OTHER_ADDRESS)?;
+        launcher.endpoints(|_| false)?;
+        say("mesh-discovery");
+        launcher.start_discovery()?;
+        let mut stage = Self { launcher, server };
+        say(&format!("pod {SERVER}"));
+        stage.start_server_pod("7985c", SERVER_ADDRESS)?;
+        say(&format!("pod {CLIENT}"));
+        let address = stage.launcher.free_address();
+        stage
+            .launcher
+            .pod(&objects::pod_of(&client, "f5b5d48b5", "qdzft"), address)?;
+        stage.launcher.wait_ready(SERVER)?;
+        stage.launcher.wait_ready(CLIENT)?;
+        Ok(stage)
+    }
+
+    /// Starts a pod of the server's Deployment, without waiting for it.
+    pub(crate) fn start_server_pod(&mut self, suffix: &str, address: Ipv4Addr) -> Result<()> {
+        self.launcher
+            .pod(
+                &objects::pod_of(&self.server, "7c79c4bf97", suffix),
+                address,
+            )
+            .map(drop)
+    }
+
+    /// Starts a pod of the server's Deployment and waits until its sidecar is ready.
+    pub(crate) fn another_server(&mut self, suffix: &str, address: Ipv4Addr) -> Result<()> {
+        self.start_server_pod(suffix, address)?;
+        self.launcher
+            .wait_ready(&format!("nginx-7c79c4bf97-{suffix}"))
+    }
+
+    /// Waits until the client's proxy knows `address` as an endpoint of the server's Service.
+    pub(crate) fn wait_for_endpoint(&self, address: Ipv4Addr) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        let cluster = "outbound|80||nginx.test.svc.cluster.local";
+        loop {
+            let table = self.meshctl(&[
+                "-n",
+                "test",
+                "proxy-config",
+                "endpoint",
+                CLIENT,
+                "--cluster",
+                cluster,
+            ]);
+            if table
+                .as_ref()
+                .is_ok_and(|table| table.contains(&address.to_string()))
+            {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                bail!(
+                    "the client's proxy does not learn of {address} within {PATIENCE:?}: {table:?}"
+                );
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// What meshctl prints.
+    pub(crate) fn meshctl(&self, arguments: &[&str]) -> Result<String> {
+        let mut command = Command::new(self.launcher.private().join("bin/meshctl"));
+        text(command.args(arguments))
+    }
+
+    /// What a command prints in the pod `name`.
+    pub(crate) fn in_pod(&self, name: &str, user: User, command: &mut Command) -> Result<String> {
+        let pod = self
+            .launcher
+            .pods
+            .iter()
+            .find(|pod| pod.name() == name)
+            .with_context(|| format!("no pod {name}"))?;
+        container::enter(command, pod.pid(), user)?;
+        text(command)
+    }
+}
+
+fn text(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("{command:?}"))?;
+    if !output.status.success() {
+        bail!(
+            "{command:?}: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+/// The documents of a manifest, of which there are `N`.
+fn documents<const N: usize>(manifest: &str) -> Result<[Value; N]> {
+    let all: Vec<Value> = manifest
+        .split("\n---\n")
+        .map(yaml::from_str)
+        .collect::<Result<_, _>>()?;
+    all.try_into()
+        .map_err(|all: Vec<_>| anyhow::anyhow!("{} documents instead of {N}", all.len()))
+}
+
+/// Debian's nginx if the machine has it, else the echo app.
+fn start_server(launcher: &mut Launcher) -> Result<()> {
+    let nginx = ["/usr/sbin/nginx", "/usr/bin/nginx"]
+        .into_iter()
+        .find(|path| Path::new(path).is_file());
+    let folder = launcher.private().join("nginx");
+    let pod = launcher
+        .pods
+        .iter_mut()
+        .find(|pod| pod.name() == SERVER)
+        .context("the server's pod")?;
+    let mut command = match nginx {
+        Some(nginx) => {
+            fs::create_dir_all(&folder)?;
+            let configuration = folder.join("nginx.conf");
+            fs::write(&configuration, nginx_configuration(&folder))?;
+            let mut command = Command::new(nginx);
+            command
+                .arg("-c")
+                .arg(configuration)
+                .args(["-g", "daemon off;"]);
+            command
+        }
+        None => {
+            let mut command = Command::new(container::program("mesh-e2e"));
+            command.args(["echo", "--port", "80", "--name", "nginx"]);
+            command
+        }
+    };
+    pod.start("nginx", &mut command, User::ROOT)?;
+    launcher.wait_application(SERVER, 80)
+}
+
+/// nginx with its defaults, but every file in `folder`.
+fn nginx_configuration(folder: &Path) -> String {
+    let folder = folder.display();
+    let page = "<!DOCTYPE html>\\n<html>\\n<head>\\n<title>Welcome to nginx!</title>\\n</head>\\n</html>\\n";
+    format!(
+        "user root;
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log stderr warn;
+events {{ worker_connections 256; }}
+http {{
+  access_log off;
+  client_body_temp_path {folder}/body;
+  proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi;
+  scgi_temp_path {folder}/scgi;
+  default_type text/html;
+  server {{ listen 80; location / {{ return 200 \"{page}\"; }} }}
+}}
+"
+    )
+}
