@@ -1,5 +1,6 @@
 //! Scenarios: what must hold when something goes wrong, played in a sandbox.
 
+mod hostile; // what comes from outside and is no traffic of ours
 mod ledger; //  what the servers have seen
 mod loss; //    nothing is lost, nothing arrives twice
 mod outage; //  the control plane is down
@@ -23,6 +24,8 @@ pub(crate) struct Options {
 enum Scenario {
     /// A server is replaced and the control plane restarted under load: nothing fails, nothing arrives twice.
     Loss,
+    /// Garbage, half-open connections, huge headers and strangers' certificates: refused, counted, and forgotten.
+    Hostile,
     /// With the control plane down running pods serve, and a new one waits and says why.
     Outage,
 }
@@ -31,6 +34,7 @@ enum Scenario {
 pub(crate) fn run(options: Options) -> Result<ExitCode> {
     match options.scenario {
         Scenario::Loss => loss::play(options.long)?,
+        Scenario::Hostile => hostile::play()?,
         Scenario::Outage => outage::play()?,
     }
     Ok(ExitCode::SUCCESS)

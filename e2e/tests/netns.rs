@@ -109,3 +109,9 @@ fn nothing_is_lost_and_nothing_arrives_twice() {
 fn without_a_control_plane_running_pods_serve_and_new_ones_say_why_they_wait() {
     launcher(&["scenario", "outage"]);
 }
+
+#[test]
+#[ignore = "netns: needs root, iptables and iproute2"]
+fn strangers_are_refused_counted_and_forgotten() {
+    launcher(&["scenario", "hostile"]);
+}

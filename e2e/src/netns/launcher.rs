@@ -233,7 +233,8 @@ impl Launcher {
         self.private.join("mesh-discovery.log")
     }
 
-    fn ca_folder(&self) -> PathBuf {
+    /// Folder of the certificate authority.
+    pub(crate) fn ca_folder(&self) -> PathBuf {
         self.private.join("ca")
     }
 

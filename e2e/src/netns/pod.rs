@@ -172,11 +172,12 @@ impl Pod {
         self.logs.join(format!("{container}.log"))
     }
 
-    /// A running container.
-    pub(crate) fn container(&mut self, name: &str) -> Option<&mut Process> {
+    /// Process of a running container, by its number in the sandbox.
+    pub(crate) fn process(&self, container: &str) -> Option<u32> {
         self.containers
-            .iter_mut()
-            .find(|process| process.name == name)
+            .iter()
+            .find(|process| process.name == container)
+            .map(Process::pid)
     }
 
     /// Waits until `ready` says so; if it does not in time, or a container ends, the logs' last lines are in the error.

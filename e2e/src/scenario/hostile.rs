@@ -1,0 +1,366 @@
+//! What comes from outside and is no traffic of ours: garbage, half-open connections, huge headers, strangers'
+//! certificates. Each is refused in words or by a close, counted, and forgotten: memory and descriptors go back.
+
+use crate::{
+    netns::{Programs, container::User},
+    stage::{CLIENT, SERVER, SERVER_ADDRESS, Stage},
+};
+use anyhow::{Context, Result, bail, ensure};
+use mesh_model::port;
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, Issuer, KeyPair, SanType};
+use rustls::{
+    ClientConfig,
+    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime},
+};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// Connections of each kind.
+const EACH: usize = 100;
+/// How long a refusal may take.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// How long memory and descriptors may take to go back.
+const RECOVERY: Duration = Duration::from_secs(10);
+
+/// Plays it.
+pub(crate) fn play() -> Result<()> {
+    let stage = Stage::set(&Programs::beside_us()?, &|text| println!("{text}"))?;
+    let inbound = SocketAddr::from((SERVER_ADDRESS, 80));
+    serves(&stage).context("before")?;
+    let before = Footprint::of(&stage, SERVER)?;
+    println!("before: {before:?}");
+    garbage(inbound)?;
+    garbage((SERVER_ADDRESS, port::INBOUND).into())?;
+    garbage((client_address(&stage)?, port::OUTBOUND).into())?;
+    half_open(inbound)?;
+    huge_header(&stage)?;
+    strangers(&stage, inbound)?;
+    serves(&stage).context("afterwards")?;
+    forgotten(&stage, &before)
+}
+
+fn client_address(stage: &Stage) -> Result<std::net::Ipv4Addr> {
+    stage
+        .launcher
+        .pods
+        .iter()
+        .find(|pod| pod.name() == CLIENT)
+        .map(|pod| pod.address)
+        .context("the client's pod")
+}
+
+fn serves(stage: &Stage) -> Result<()> {
+    let mut curl = Command::new("curl");
+    curl.args([
+        "-sS",
+        "--max-time",
+        "5",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_code}",
+        "http://nginx.test",
+    ]);
+    let status = stage.in_pod(CLIENT, User::APPLICATION, &mut curl)?;
+    ensure!(status == "200", "a good request is answered with {status}");
+    Ok(())
+}
+
+/// Random bytes, some of which begin like TLS or like HTTP. The connection must end, whatever it is taken for.
+fn garbage(at: SocketAddr) -> Result<()> {
+    for number in 0..EACH {
+        let mut bytes: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..))
+            .take(512)
+            .collect();
+        let start: &[u8] = [
+            &b"\x16\x03\x01\x02\x00"[..],
+            b"GET ",
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            b"",
+        ][number % 4];
+        bytes.splice(0..start.len(), start.iter().copied());
+        let mut stream =
+            TcpStream::connect_timeout(&at, PATIENCE).with_context(|| at.to_string())?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        // It may be refused before all of it is written.
+        let _ = stream
+            .write_all(&bytes)
+            .and_then(|()| stream.shutdown(std::net::Shutdown::Write));
+        let mut answer = Vec::new();
+        match stream.take(1 << 20).read_to_end(&mut answer) {
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {}
+            Err(error) => bail!("garbage to {at} is not refused within {PATIENCE:?}: {error}"),
+        }
+    }
+    println!("{EACH} × garbage to {at}: refused");
+    Ok(())
+}
+
+/// Connections that begin something and stay silent, then leave.
+fn half_open(at: SocketAddr) -> Result<()> {
+    let mut open = Vec::new();
+    for number in 0..EACH {
+        let mut stream = TcpStream::connect_timeout(&at, PATIENCE)?;
+        stream.write_all(
+            [
+                &b""[..],
+                b"GET / HT",
+                b"\x16\x03\x01\x02",
+                b"POST / HTTP/1.1\r\nHost: a\r\n",
+            ][number % 4],
+        )?;
+        open.push(stream);
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    drop(open);
+    println!("{EACH} × half-open to {at}");
+    Ok(())
+}
+
+fn huge_header(stage: &Stage) -> Result<()> {
+    let header = stage.launcher.private().join("header");
+    fs::write(&header, format!("x-huge: {}\n", "a".repeat(1 << 20)))?;
+    let mut curl = Command::new("curl");
+    curl.args([
+        "-sS",
+        "--max-time",
+        "10",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_code}",
+        "http://nginx.test",
+        "-H",
+    ]);
+    curl.arg(format!("@{}", header.display()));
+    let status = stage.in_pod(CLIENT, User::APPLICATION, &mut curl)?;
+    ensure!(
+        status == "431",
+        "a header of 1 MiB is answered with {status} instead of 431"
+    );
+    println!("a header of 1 MiB: 431");
+    Ok(())
+}
+
+/// Certificates that the server's proxy must not take.
+fn strangers(stage: &Stage, at: SocketAddr) -> Result<()> {
+    let ours = authority(stage)?;
+    let theirs = KeyPair::generate()?;
+    let theirs = Issuer::new(CertificateParams::default(), theirs);
+    let now = jiff::Timestamp::now();
+    let good = "spiffe://cluster.local/ns/test/sa/default";
+    let refused = [
+        ("of an unknown authority", leaf(&theirs, good, now)?),
+        (
+            "of another trust domain",
+            leaf(&ours, "spiffe://elsewhere/ns/test/sa/default", now)?,
+        ),
+        (
+            "that has expired",
+            leaf(&ours, good, now - jiff::SignedDuration::from_hours(48))?,
+        ),
+    ];
+    for (what, identity) in refused {
+        let before = refusals(stage)?;
+        let error = handshake(at, Some(identity))
+            .err()
+            .with_context(|| format!("a certificate {what} is taken"))?;
+        counted(stage, before).with_context(|| format!("a certificate {what}"))?;
+        println!("a certificate {what}: {error:#}");
+    }
+    let before = refusals(stage)?;
+    let error = handshake(at, None)
+        .err()
+        .context("a client without a certificate is taken")?;
+    counted(stage, before).context("a client without a certificate")?;
+    println!("no certificate: {error:#}");
+    let identity = leaf(&ours, good, now)?;
+    handshake(at, Some(identity)).context("a good certificate is refused")?;
+    println!("a good certificate: taken");
+    Ok(())
+}
+
+fn authority(stage: &Stage) -> Result<Issuer<'static, KeyPair>> {
+    let folder = stage.launcher.ca_folder();
+    let key = KeyPair::from_pem(&fs::read_to_string(folder.join("ca-key.pem"))?)?;
+    let certificate = fs::read_to_string(folder.join("ca-cert.pem"))?;
+    Ok(Issuer::from_ca_cert_pem(&certificate, key)?)
+}
+
+type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+/// A leaf for `uri`, valid for a day from `from`.
+fn leaf(issuer: &Issuer<'_, KeyPair>, uri: &str, from: jiff::Timestamp) -> Result<Identity> {
+    let key = KeyPair::generate()?;
+    let mut leaf = CertificateParams::default();
+    leaf.subject_alt_names = vec![SanType::URI(uri.try_into()?)];
+    leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let date = |at: jiff::Timestamp| {
+        let date = at.to_zoned(jiff::tz::TimeZone::UTC).date();
+        rcgen::date_time_ymd(date.year().into(), date.month() as u8, date.day() as u8)
+    };
+    leaf.not_before = date(from - jiff::SignedDuration::from_hours(24));
+    leaf.not_after = date(from + jiff::SignedDuration::from_hours(24));
+    let certificate = leaf.signed_by(&key, issuer)?;
+    let key = key
+        .serialize_der()
+        .try_into()
+        .map_err(|error: &str| anyhow::anyhow!(error))?;
+    Ok((vec![certificate.der().clone()], key))
+}
+
+/// Speaks TLS as a client of the mesh would, and asks for a page, because TLS 1.3 tells a client of its refusal only
+/// after its own part is done.
+fn handshake(at: SocketAddr, identity: Option<Identity>) -> Result<()> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anyone(provider)));
+    let mut config = match identity {
+        Some((chain, key)) => builder.with_client_auth_cert(chain, key)?,
+        None => builder.with_no_client_auth(),
+    };
+    config.alpn_protocols = vec![
+        b"istio-http/1.1".to_vec(),
+        b"istio".to_vec(),
+        b"http/1.1".to_vec(),
+    ];
+    let name = ServerName::try_from("outbound_.80_._.nginx.test.svc.cluster.local")?;
+    let mut session = rustls::ClientConnection::new(Arc::new(config), name)?;
+    let mut socket = TcpStream::connect_timeout(&at, PATIENCE)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    let mut stream = rustls::Stream::new(&mut session, &mut socket);
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: nginx.test\r\nConnection: close\r\n\r\n")?;
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer)?;
+    ensure!(
+        answer.starts_with(b"HTTP/1.1 200"),
+        "answered with {}",
+        answer.escape_ascii()
+    );
+    Ok(())
+}
+
+/// A client that does not look at whom it talks to.
+#[derive(Debug)]
+struct Anyone(Arc<rustls::crypto::CryptoProvider>);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// TLS handshakes that the server's proxy has refused.
+fn refusals(stage: &Stage) -> Result<u64> {
+    let mut curl = Command::new("curl");
+    let url = format!(
+        "http://127.0.0.1:{}/stats?filter=ssl_connection_error",
+        port::ADMIN
+    );
+    let text = stage.in_pod(
+        SERVER,
+        User::APPLICATION,
+        curl.args(["-sS", "--max-time", "5", &url]),
+    )?;
+    let value = text
+        .lines()
+        .find_map(|line| line.split_once(": ")?.1.trim().parse().ok());
+    value.with_context(|| format!("no counter ssl_connection_error: {text}"))
+}
+
+fn counted(stage: &Stage, before: u64) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while refusals(stage)? == before {
+        ensure!(Instant::now() < deadline, "the refusal is not counted");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+/// What a proxy holds.
+#[derive(Debug)]
+struct Footprint {
+    resident_kib: u64,
+    descriptors: usize,
+}
+
+impl Footprint {
+    fn of(stage: &Stage, pod: &str) -> Result<Self> {
+        let pod = stage
+            .launcher
+            .pods
+            .iter()
+            .find(|p| p.name() == pod)
+            .context("pod")?;
+        let process = pod.process("istio-proxy").context("no proxy runs")?;
+        let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+        let resident = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
+        Ok(Self {
+            resident_kib: resident.context("VmRSS")?.parse()?,
+            descriptors: fs::read_dir(format!("/proc/{process}/fd"))?.count(),
+        })
+    }
+
+    /// Within 10 % or 2 MiB of `before`, and no descriptor more than the pooled connection of a good request.
+    fn is_back(&self, before: &Self) -> bool {
+        let allowed = before.resident_kib + (before.resident_kib / 10).max(2048);
+        self.resident_kib <= allowed && self.descriptors <= before.descriptors + 2
+    }
+}
+
+fn forgotten(stage: &Stage, before: &Footprint) -> Result<()> {
+    let deadline = Instant::now() + RECOVERY;
+    loop {
+        let now = Footprint::of(stage, SERVER)?;
+        if now.is_back(before) {
+            println!("afterwards: {now:?}");
+            return Ok(());
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "not forgotten after {RECOVERY:?}: {now:?}, before {before:?}"
+        );
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
