@@ -1,5 +1,6 @@
 //! Scenarios: what must hold when something goes wrong, played in a sandbox.
 
+mod envoy; //   a plain Envoy as a sidecar
 mod hostile; // what comes from outside and is no traffic of ours
 mod ledger; //  what the servers have seen
 mod loss; //    nothing is lost, nothing arrives twice
@@ -24,6 +25,8 @@ pub(crate) struct Options {
 enum Scenario {
     /// A server is replaced and the control plane restarted under load: nothing fails, nothing arrives twice.
     Loss,
+    /// A plain Envoy as the sidecar of a third pod: it takes all that is served, and speaks mutual TLS with ours.
+    Envoy,
     /// Garbage, half-open connections, huge headers and strangers' certificates: refused, counted, and forgotten.
     Hostile,
     /// With the control plane down running pods serve, and a new one waits and says why.
@@ -34,6 +37,7 @@ enum Scenario {
 pub(crate) fn run(options: Options) -> Result<ExitCode> {
     match options.scenario {
         Scenario::Loss => loss::play(options.long)?,
+        Scenario::Envoy => envoy::play()?,
         Scenario::Hostile => hostile::play()?,
         Scenario::Outage => outage::play()?,
     }

@@ -151,7 +151,7 @@ fn text(command: &mut Command) -> Result<String> {
 }
 
 /// The documents of a manifest, of which there are `N`.
-fn documents<const N: usize>(manifest: &str) -> Result<[Value; N]> {
+pub(crate) fn documents<const N: usize>(manifest: &str) -> Result<[Value; N]> {
     let all: Vec<Value> = manifest
         .split("\n---\n")
         .map(yaml::from_str)

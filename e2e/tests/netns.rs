@@ -115,3 +115,9 @@ fn without_a_control_plane_running_pods_serve_and_new_ones_say_why_they_wait() {
 fn strangers_are_refused_counted_and_forgotten() {
     launcher(&["scenario", "hostile"]);
 }
+
+#[test]
+#[ignore = "netns: needs root, iptables, iproute2 and envoy"]
+fn a_plain_envoy_is_a_sidecar_of_this_mesh() {
+    launcher(&["scenario", "envoy"]);
+}

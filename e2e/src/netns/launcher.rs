@@ -247,6 +247,13 @@ impl Launcher {
     /// Creates a pod: injects it, makes its namespaces, captures its traffic, starts its sidecar. Its applications are
     /// the caller's business.
     pub(crate) fn pod(&mut self, pod: &Value, address: Ipv4Addr) -> Result<&mut Pod> {
+        let pod = self.captured_pod(pod, address)?;
+        pod.start_sidecar()?;
+        Ok(pod)
+    }
+
+    /// As [`Launcher::pod`], without starting a sidecar.
+    pub(crate) fn captured_pod(&mut self, pod: &Value, address: Ipv4Addr) -> Result<&mut Pod> {
         let object = self.inject(pod)?;
         let mounts = self.mounts(&object)?;
         let mut pod = Pod::new(object, address, &mounts, &self.private.join("logs"))?;
@@ -256,7 +263,7 @@ impl Launcher {
             Some(pod.pid()),
             port::ADMIN,
         )?;
-        pod.start_mesh()?;
+        pod.run_init_containers()?;
         self.pods.push(pod);
         self.pods.last_mut().context("the pod just made")
     }

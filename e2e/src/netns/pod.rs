@@ -12,6 +12,7 @@ use nix::{
 };
 use serde_json::Value;
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::{BufRead, BufReader},
     net::Ipv4Addr,
@@ -94,26 +95,34 @@ impl Pod {
         self.holder.0.id()
     }
 
-    /// Runs the init containers, then starts the sidecar, as injected.
-    pub(crate) fn start_mesh(&mut self) -> Result<()> {
-        for container in self.containers_of("initContainers") {
-            self.run_init(&container)?;
-        }
-        for container in self
-            .containers_of("containers")
-            .into_iter()
-            .filter(|c| c["name"] == "istio-proxy")
-        {
-            let specification = Specification::new(&container, &self.object)?;
-            let mut command = Command::new(container::program("mesh-proxy"));
-            command
-                .args(&specification.arguments)
-                .env_clear()
-                .envs(&specification.environment);
-            command.env("POD_INFO_DIR", "/run/mesh/podinfo");
-            self.start("istio-proxy", &mut command, User::PROXY)?;
-        }
-        Ok(())
+    /// Runs the init containers, as injected.
+    pub(crate) fn run_init_containers(&mut self) -> Result<()> {
+        self.containers_of("initContainers")
+            .iter()
+            .try_for_each(|container| self.run_init(container))
+    }
+
+    /// Starts the sidecar, as injected.
+    pub(crate) fn start_sidecar(&mut self) -> Result<()> {
+        let (arguments, environment) = self.sidecar()?;
+        let mut command = Command::new(container::program("mesh-proxy"));
+        command.args(arguments).env_clear().envs(environment);
+        self.start("istio-proxy", &mut command, User::PROXY)
+    }
+
+    /// Arguments and environment of the injected sidecar.
+    pub(crate) fn sidecar(&self) -> Result<(Vec<String>, BTreeMap<String, String>)> {
+        let containers = self.containers_of("containers");
+        let container = containers
+            .iter()
+            .find(|c| c["name"] == "istio-proxy")
+            .context("no sidecar was injected")?;
+        let Specification {
+            arguments,
+            mut environment,
+        } = Specification::new(container, &self.object)?;
+        environment.insert("POD_INFO_DIR".into(), "/run/mesh/podinfo".into());
+        Ok((arguments, environment))
     }
 
     fn containers_of(&self, field: &str) -> Vec<Value> {
