@@ -10,9 +10,12 @@ use crate::{
     decode::{self, At, Fields, wire_duration},
     decoration,
     metadata::{ISTIO, Metadata},
-    pb::envoy::config::{
-        cluster::v3::{self as wire, cluster::TransportSocketMatch},
-        core::v3::BindConfig,
+    pb::{
+        envoy::config::{
+            cluster::v3::{self as wire, cluster::TransportSocketMatch},
+            core::v3::BindConfig,
+        },
+        google::protobuf::Duration as WireDuration,
     },
     resource::{Decoded, Invalid, Resource, ResourceKind},
     sorted, tls,
@@ -101,7 +104,7 @@ fn decode_cluster(mut wire: wire::Cluster, at: &At<'_>) -> Option<Cluster> {
     let connect_timeout = at.optional(
         "connect_timeout",
         wire.connect_timeout.take(),
-        decode::duration,
+        decode_timeout,
     );
     let lb_policy = balance::decode_policy(take(&mut wire.lb_policy), &at.field("lb_policy"));
     let limits = at.optional(
@@ -161,6 +164,13 @@ fn decode_cluster(mut wire: wire::Cluster, at: &At<'_>) -> Option<Cluster> {
             .ignore("ALPN does not offer what they speak");
     }
     discovery::expect_policy(&cluster, at).map(|()| cluster)
+}
+
+fn decode_timeout(wire: WireDuration, at: &At<'_>) -> Option<Duration> {
+    match decode::duration(wire, at)? {
+        Duration::ZERO => at.refuse("must be above zero"),
+        timeout => Some(timeout),
+    }
 }
 
 fn decode_match(mut wire: TransportSocketMatch, at: &At<'_>) -> Option<TransportMatch> {

@@ -82,7 +82,9 @@ pub(crate) fn decode(mut wire: Wire, at: &At<'_>) -> Option<HttpConnectionManage
     let stat_prefix = at.text("stat_prefix", take(&mut wire.stat_prefix));
     let routes = decode_routes(wire.route_specifier.take(), at);
     let filters = filter::decode_chain(take(&mut wire.http_filters), at);
-    let server_name = Some(take(&mut wire.server_name)).filter(|name| !name.is_empty());
+    let server_name = at
+        .field("server_name")
+        .header_value(take(&mut wire.server_name));
     let overwrite_server = decode_server(take(&mut wire.server_header_transformation), at);
     let stream_idle = wire.stream_idle_timeout.take();
     let stream_idle = at.optional("stream_idle_timeout", stream_idle, decode::duration);
@@ -105,7 +107,9 @@ pub(crate) fn decode(mut wire: Wire, at: &At<'_>) -> Option<HttpConnectionManage
         stat_prefix: stat_prefix?,
         routes: routes?,
         filters: filters?,
-        server_name: server_name.unwrap_or_else(|| SERVER_NAME.into()),
+        server_name: Some(server_name?)
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| SERVER_NAME.into()),
         overwrite_server: overwrite_server?,
         stream_idle_timeout: stream_idle?.unwrap_or(STREAM_IDLE),
         idle_timeout: protocols.idle_timeout,

@@ -174,7 +174,7 @@ fn decode_host(mut wire: wire::VirtualHost, at: &At<'_>) -> Option<VirtualHost> 
 fn decode_domain(wire: String, at: &At<'_>) -> Option<String> {
     match wire.is_empty() {
         true => at.refuse("is empty"),
-        false => Some(wire),
+        false => at.header_value(wire),
     }
 }
 

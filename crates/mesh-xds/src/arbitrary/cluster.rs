@@ -6,6 +6,7 @@ use mesh_model::cluster::{
     UpstreamHttp,
 };
 use proptest::{collection, option, prelude::*};
+use std::time::Duration;
 
 /// A cluster.
 pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
@@ -16,7 +17,7 @@ pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
         any::<bool>(),
     );
     let connect = (
-        duration(),
+        duration().prop_map(|timeout| timeout.max(Duration::from_millis(1))),
         collection::vec(transport_match(), 0..3),
         transport(),
         prop::sample::select(vec![

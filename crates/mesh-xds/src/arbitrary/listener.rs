@@ -62,8 +62,8 @@ fn connection_match() -> impl Strategy<Value = ConnectionMatch> {
     ];
     leaf.prop_recursive(3, 8, 3, |inner| {
         prop_oneof![
-            collection::vec(inner.clone(), 1..3).prop_map(ConnectionMatch::Or),
-            collection::vec(inner.clone(), 1..3).prop_map(ConnectionMatch::And),
+            collection::vec(inner.clone(), 2..4).prop_map(ConnectionMatch::Or),
+            collection::vec(inner.clone(), 2..4).prop_map(ConnectionMatch::And),
             inner.prop_map(|inner| ConnectionMatch::Not(Box::new(inner))),
         ]
     })

@@ -121,6 +121,14 @@ impl<'a> At<'a> {
         }
     }
 
+    /// Text that goes into an HTTP header, or is compared with one: without control characters, as Envoy has it.
+    pub(crate) fn header_value(&self, text: String) -> Option<String> {
+        match text.contains(['\0', '\n', '\r']) {
+            true => self.refuse(format!("{text:?} cannot stand in a header")),
+            false => Some(text),
+        }
+    }
+
     /// Closes a message of which all known fields were taken: what else is set is listed as ignored where the table
     /// says so, and refused otherwise.
     pub(crate) fn finish<M>(&self, rest: M)

@@ -7,8 +7,8 @@ use crate::pb::{
 };
 use std::time::Duration;
 
-/// Longest duration of protobuf: 10,000 years.
-pub(crate) const LONGEST: Duration = Duration::from_secs(315_576_000_000);
+/// Longest duration that Envoy takes: a second less than fits into 64 bits of nanoseconds. Istio writes it for "never".
+pub(crate) const LONGEST: Duration = Duration::from_secs(9_223_372_035);
 
 /// A scalar in the message that protobuf wraps it in.
 pub(crate) trait Wrapped {
@@ -44,14 +44,16 @@ impl Wrapped for UInt32Value {
 pub(crate) fn duration(wire: WireDuration, at: &At<'_>) -> Option<Duration> {
     let parts = (u64::try_from(wire.seconds), u32::try_from(wire.nanos));
     match parts {
-        (Ok(seconds), Ok(nanos)) if nanos < 1_000_000_000 && seconds <= LONGEST.as_secs() => {
+        (Ok(seconds), Ok(nanos))
+            if nanos < 1_000_000_000 && Duration::new(seconds, nanos) <= LONGEST =>
+        {
             Some(Duration::new(seconds, nanos))
         }
-        _ => at.refuse("is no duration between 0 and 10,000 years"),
+        _ => at.refuse("is no duration between 0 and 292 years"),
     }
 }
 
-/// A duration as protobuf has it; longer ones than it can say become its longest.
+/// A duration as protobuf has it; longer ones than Envoy takes become the longest.
 pub(crate) fn wire_duration(duration: Duration) -> WireDuration {
     let duration = duration.min(LONGEST);
     WireDuration {

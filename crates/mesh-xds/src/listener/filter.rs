@@ -22,6 +22,9 @@ use mesh_model::listener::{ConnectionMatch, ListenerFilter, ListenerFilterKind};
 use prost::Name;
 use std::mem::take;
 
+/// One above the highest port.
+const PORTS: u32 = 65_536;
+
 pub(super) fn encode(filter: &ListenerFilter) -> Wire {
     let (name, config) = match filter.kind {
         ListenerFilterKind::OriginalDst => ("original_dst", pack_any(OriginalDst {})),
@@ -35,22 +38,29 @@ pub(super) fn encode(filter: &ListenerFilter) -> Wire {
     }
 }
 
+/// Sets have two members at least in Envoy, so that smaller ones are written as what they mean.
 fn encode_predicate(predicate: &ConnectionMatch) -> Predicate {
     let set = |all: &[ConnectionMatch]| MatchSet {
         rules: all.iter().map(encode_predicate).collect(),
     };
-    Predicate {
-        rule: Some(match predicate {
-            ConnectionMatch::Any => Rule::AnyMatch(true),
-            ConnectionMatch::DestinationPort(range) => Rule::DestinationPortRange(Int32Range {
-                start: range.start.min(65_536) as i32,
-                end: range.end.min(65_536) as i32,
-            }),
-            ConnectionMatch::Or(all) => Rule::OrMatch(set(all)),
-            ConnectionMatch::And(all) => Rule::AndMatch(set(all)),
-            ConnectionMatch::Not(inner) => Rule::NotMatch(Box::new(encode_predicate(inner))),
+    let rule = match predicate {
+        ConnectionMatch::Any => Rule::AnyMatch(true),
+        ConnectionMatch::DestinationPort(range) => Rule::DestinationPortRange(Int32Range {
+            start: range.start.min(PORTS) as i32,
+            end: range.end.min(PORTS) as i32,
         }),
-    }
+        ConnectionMatch::Or(all) | ConnectionMatch::And(all) if all.len() == 1 => {
+            return encode_predicate(&all[0]);
+        }
+        ConnectionMatch::And(all) if all.is_empty() => Rule::AnyMatch(true),
+        ConnectionMatch::Or(all) if all.is_empty() => {
+            Rule::NotMatch(Box::new(encode_predicate(&ConnectionMatch::Any)))
+        }
+        ConnectionMatch::Or(all) => Rule::OrMatch(set(all)),
+        ConnectionMatch::And(all) => Rule::AndMatch(set(all)),
+        ConnectionMatch::Not(inner) => Rule::NotMatch(Box::new(encode_predicate(inner))),
+    };
+    Predicate { rule: Some(rule) }
 }
 
 pub(super) fn decode(mut wire: Wire, at: &At<'_>) -> Option<ListenerFilter> {
@@ -118,14 +128,14 @@ fn decode_predicate(wire: Predicate, at: &At<'_>) -> Option<ConnectionMatch> {
 
 fn decode_set(mut wire: MatchSet, at: &At<'_>) -> Option<Vec<ConnectionMatch>> {
     match take(&mut wire.rules) {
-        rules if rules.is_empty() => at.field("rules").refuse("must be set"),
+        rules if rules.len() < 2 => at.field("rules").refuse("has less than two members"),
         rules => at.list("rules", rules, decode_predicate),
     }
 }
 
 fn decode_range(wire: Int32Range, at: &At<'_>) -> Option<ConnectionMatch> {
     match (u32::try_from(wire.start), u32::try_from(wire.end)) {
-        (Ok(start), Ok(end)) if start < end && end <= 65_536 => {
+        (Ok(start), Ok(end)) if start < end && end <= PORTS => {
             Some(ConnectionMatch::DestinationPort(start..end))
         }
         _ => at.refuse(format!(

@@ -59,7 +59,7 @@ fn a_route_table_is_understood_in_full_or_refused() -> Result<()> {
             (
                 &format!("{route}/route/timeout"),
                 json!("-1s"),
-                &format!("{at}.route.timeout: is no duration between 0 and 10,000 years"),
+                &format!("{at}.route.timeout: is no duration between 0 and 292 years"),
             ),
             (
                 &format!("{route}/route/retry_policy/retry_on"),
