@@ -3,13 +3,15 @@
 use crate::{
     snapshot::{ClusterIdentity, World},
     translate::Proxy,
-    watch::{Delta, Kind, ObjectRef, Problem, Source, Stores, Use},
+    watch::{Delta, Effect, Kind, ObjectRef, Problem, Source, Stores, Use},
 };
 use mesh_model::node::Capabilities;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
-pub(crate) mod plane;
+pub(crate) mod plane; // a control plane
+pub(crate) mod secure; // the same over TLS
+pub(crate) mod tokens; // service account tokens
 
 /// A Service with port 80 in namespace `test`.
 pub(crate) fn service(name: &str) -> String {
@@ -95,4 +97,15 @@ pub(crate) fn proxy(pod: &str, ip: &str) -> Proxy {
 /// Its node id.
 pub(crate) fn node_id(pod: &str, ip: &str) -> String {
     format!("sidecar~{ip}~{pod}.test~test.svc.cluster.local")
+}
+
+/// A problem of a source.
+pub(crate) fn problem() -> Problem {
+    Problem {
+        file: "broken.yaml".into(),
+        line: Some(3),
+        reason: "no YAML".into(),
+        effect: Effect::LastGoodStateKept,
+        hint: None,
+    }
 }

@@ -5,7 +5,7 @@ use crate::testing::{
     plane::{Delta, Plane},
     service, slice,
 };
-use crate::watch::Kind;
+use crate::watch::{Folder, Kind, Source};
 use mesh_xds::{ads::ResourceType, pb::envoy::service::discovery::v3::DeltaDiscoveryResponse};
 use std::{collections::HashMap, time::Duration};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -291,4 +291,32 @@ async fn streams_end_when_the_process_stops() {
         .await;
     assert!(late.is_empty(), "{late:?}");
     assert_eq!(plane.hub.connections.count(), 0);
+}
+
+#[tokio::test]
+async fn a_changed_file_pushes_endpoints_and_a_broken_one_nothing() {
+    let dir = tempfile::tempdir().expect("folder");
+    let write =
+        |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("written");
+    write("web.yaml", &service("web"));
+    write("endpoints.yaml", &slice("web", &["10.0.0.1"]));
+    let folder = Folder::open(dir.path()).expect("readable");
+    let problems = folder.problems();
+    let plane = Plane::of_folder(folder).await;
+    let mut client = subscribed(&plane, "a").await;
+    write("endpoints.yaml", &slice("web", &["10.0.0.1", "10.0.0.2"]));
+    let push = client.next().await;
+    assert_eq!(
+        (push.type_url.as_str(), names(&push)),
+        (ResourceType::Endpoint.type_url(), vec![WEB])
+    );
+    write("endpoints.yaml", "kind: [");
+    let mut problems = problems;
+    let listed = problems
+        .wait_for(|all| !all.is_empty())
+        .await
+        .expect("open")
+        .clone();
+    assert_eq!(listed[0].file, "endpoints.yaml");
+    client.assert_quiet().await;
 }

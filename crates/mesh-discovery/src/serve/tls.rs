@@ -67,3 +67,6 @@ async fn shake_hands(
     let identity = certificates.and_then(|chain| identity_of(chain.first()?, trust_domain));
     Ok(Connection::new(stream, Peer { address, identity }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ use crate::{
         grpc::{self, ServerSettings},
     },
     snapshot::{ClusterIdentity, World},
+    watch::{Folder, Source},
 };
 use mesh_runtime::{shutdown::Shutdown, tasks::Tasks};
 use mesh_xds::{
@@ -49,6 +50,21 @@ impl Plane {
 
     pub(crate) async fn with_send_timeout(send_timeout: Duration) -> Self {
         let (source, received) = ChannelSource::new();
+        Self::start(source, received, send_timeout).await
+    }
+
+    /// One that reads a folder.
+    pub(crate) async fn of_folder(folder: Folder) -> Self {
+        let plane = Self::start(ChannelSource::new().0, folder, PATIENCE).await;
+        plane.published().await;
+        plane
+    }
+
+    async fn start(
+        source: ChannelSource,
+        received: impl Source + 'static,
+        send_timeout: Duration,
+    ) -> Self {
         let metrics = Arc::new(Metrics::default());
         let debounce = Debounce {
             after: Duration::from_millis(20),
@@ -101,6 +117,10 @@ impl Plane {
     /// Applies the first manifests, and waits until they are served.
     pub(crate) async fn first(&self, manifests: &str) {
         self.apply(manifests).await;
+        self.published().await;
+    }
+
+    async fn published(&self) {
         let mut publications = self.hub.publications.clone();
         publications
             .wait_for(Option::is_some)

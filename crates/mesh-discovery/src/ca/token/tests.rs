@@ -1,56 +1,12 @@
 use super::*;
+use crate::testing::tokens::{Issuer, claims, sign};
 use jsonwebtoken::{EncodingKey, Header, get_current_timestamp};
 use rcgen::KeyPair;
 use serde_json::{Value, json};
-use std::io::Write;
-
-struct Issuer {
-    key: KeyPair,
-    verifier: TokenVerifier,
-}
-
-fn settings(key_file: PathBuf) -> TokenSettings {
-    TokenSettings {
-        key_file,
-        issuer: Some("https://issuer".into()),
-        audiences: vec!["istio-ca".into()],
-    }
-}
-
-fn issuer() -> Issuer {
-    let key = KeyPair::generate().expect("key");
-    let mut file = tempfile::NamedTempFile::new().expect("file");
-    file.write_all(key.public_key_pem().as_bytes())
-        .expect("written");
-    let verifier =
-        TokenVerifier::open(settings(file.path().into()), "cluster.local").expect("verifier");
-    Issuer { key, verifier }
-}
-
-fn claims() -> Value {
-    let now = get_current_timestamp();
-    json!({
-        "iss": "https://issuer",
-        "aud": ["istio-ca"],
-        "sub": "system:serviceaccount:test:web",
-        "exp": now + 600,
-        "nbf": now - 10,
-        "kubernetes.io": {
-            "namespace": "test",
-            "serviceaccount": {"name": "web", "uid": "1"},
-            "pod": {"name": "web-0", "uid": "2"},
-        },
-    })
-}
-
-fn sign(key: &KeyPair, claims: &Value) -> String {
-    let key = EncodingKey::from_ec_der(key.serialized_der());
-    jsonwebtoken::encode(&Header::new(Algorithm::ES256), claims, &key).expect("token")
-}
 
 impl Issuer {
     fn verify(&self, change: impl FnOnce(&mut Value)) -> Result<Caller, TokenError> {
-        let mut claims = claims();
+        let mut claims = claims("test", "web");
         change(&mut claims);
         self.verifier.verify(&sign(&self.key, &claims))
     }
@@ -58,7 +14,7 @@ impl Issuer {
 
 #[test]
 fn a_projected_token_gives_identity_and_pod() {
-    let issuer = issuer();
+    let issuer = Issuer::new();
     let caller = issuer.verify(|_| ()).expect("valid");
     assert_eq!(
         caller.identity.to_string(),
@@ -73,7 +29,7 @@ fn a_projected_token_gives_identity_and_pod() {
 
 #[test]
 fn sec_62_claims_are_checked() {
-    let issuer = issuer();
+    let issuer = Issuer::new();
     let now = get_current_timestamp();
     let refusal = |claim: &str, value: Value| {
         let change = |c: &mut Value| match value {
@@ -125,7 +81,7 @@ fn sec_62_claims_are_checked() {
 
 #[test]
 fn clocks_may_differ_by_a_minute() {
-    let issuer = issuer();
+    let issuer = Issuer::new();
     let now = get_current_timestamp();
     assert!(issuer.verify(|c| c["exp"] = json!(now - 50)).is_ok());
     assert!(issuer.verify(|c| c["nbf"] = json!(now + 50)).is_ok());
@@ -133,11 +89,14 @@ fn clocks_may_differ_by_a_minute() {
 
 #[test]
 fn sec_62_forged_tokens_are_refused() {
-    let issuer = issuer();
+    let issuer = Issuer::new();
     let verify = |token: &str| issuer.verifier.verify(token).expect_err(token);
     let stranger = KeyPair::generate().expect("key");
-    assert_eq!(verify(&sign(&stranger, &claims())), TokenError::Signature);
-    let good = sign(&issuer.key, &claims());
+    assert_eq!(
+        verify(&sign(&stranger, &claims("test", "web"))),
+        TokenError::Signature
+    );
+    let good = sign(&issuer.key, &claims("test", "web"));
     let mut parts = good.split('.');
     let (_, payload, signature) = (
         parts.next(),
@@ -155,8 +114,12 @@ fn sec_62_forged_tokens_are_refused() {
     );
     // The public key as an HMAC secret.
     let secret = EncodingKey::from_secret(issuer.key.public_key_pem().as_bytes());
-    let confused =
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims(), &secret).expect("token");
+    let confused = jsonwebtoken::encode(
+        &Header::new(Algorithm::HS256),
+        &claims("test", "web"),
+        &secret,
+    )
+    .expect("token");
     assert_eq!(verify(&confused), TokenError::UnknownKey);
     assert_eq!(verify(""), TokenError::Malformed);
     assert_eq!(verify("a.b.c"), TokenError::Malformed);
@@ -165,18 +128,28 @@ fn sec_62_forged_tokens_are_refused() {
 
 #[test]
 fn keys_are_read_again() {
-    let mut issuer = issuer();
+    let mut issuer = Issuer::new();
     let next = KeyPair::generate().expect("key");
     let file = tempfile::NamedTempFile::new().expect("file");
     std::fs::write(file.path(), next.public_key_pem()).expect("written");
     issuer.verifier.settings.key_file = file.path().into();
     assert_eq!(
-        issuer.verifier.verify(&sign(&next, &claims())),
+        issuer.verifier.verify(&sign(&next, &claims("test", "web"))),
         Err(TokenError::Signature)
     );
     issuer.verifier.reload().expect("reloaded");
-    assert!(issuer.verifier.verify(&sign(&next, &claims())).is_ok());
+    assert!(
+        issuer
+            .verifier
+            .verify(&sign(&next, &claims("test", "web")))
+            .is_ok()
+    );
     std::fs::write(file.path(), "broken").expect("written");
     issuer.verifier.reload().expect_err("broken");
-    assert!(issuer.verifier.verify(&sign(&next, &claims())).is_ok());
+    assert!(
+        issuer
+            .verifier
+            .verify(&sign(&next, &claims("test", "web")))
+            .is_ok()
+    );
 }

@@ -1,1 +1,236 @@
+use super::*;
+use crate::{
+    serve::debug::About,
+    testing::{problem, secure::Secure, service, slice},
+};
+use mesh_runtime::readiness::Readiness;
+use mesh_xds::{ads::ResourceType, json};
+use serde_json::Value;
+use std::sync::OnceLock;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::watch,
+    task::JoinSet,
+};
 
+struct Server {
+    secure: Secure,
+    readiness: Readiness,
+    address: SocketAddr,
+    _tasks: JoinSet<()>,
+}
+
+async fn server() -> Server {
+    let secure = Secure::serving(&(service("web") + &slice("web", &["10.0.0.1"]))).await;
+    let readiness = Readiness::new();
+    let pages = Arc::new(Pages {
+        hub: secure.plane.hub.clone(),
+        problems: watch::channel(Arc::from([problem()])).1,
+        readiness: readiness.clone(),
+        authenticator: OnceLock::from(secure.authenticator.clone()),
+        about: About {
+            name: "discovery-0".into(),
+            namespace: "istio-system".into(),
+            cluster_id: "Kubernetes".into(),
+            version: "1.2.3",
+        },
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+    let address = listener.local_addr().expect("address");
+    let mut tasks = JoinSet::new();
+    tasks.spawn(serve(listener, pages, secure.plane.hub.shutdown.clone()));
+    Server {
+        secure,
+        readiness,
+        address,
+        _tasks: tasks,
+    }
+}
+
+impl Server {
+    async fn raw(&self, request: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.address).await.expect("connected");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("answered");
+        let status = answer
+            .get(9..12)
+            .and_then(|s| s.parse().ok())
+            .unwrap_or_default();
+        let body = answer
+            .split_once("\r\n\r\n")
+            .map(|(_, body)| body.to_owned());
+        (status, body.unwrap_or_default())
+    }
+
+    async fn get(&self, path: &str) -> (u16, String) {
+        self.raw(&format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        ))
+        .await
+    }
+
+    async fn json(&self, path: &str) -> Value {
+        let (status, body) = self.get(path).await;
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str(&body).expect("JSON")
+    }
+
+    /// As somebody who is not on this machine.
+    async fn with_token(&self, path: &str, token: Option<&str>) -> u16 {
+        let token = token
+            .map(|t| format!("Authorization: Bearer {t}\r\n"))
+            .unwrap_or_default();
+        self.raw(&format!("GET {path} HTTP/1.1\r\nHost: istiod.istio-system:15014\r\n{token}Connection: close\r\n\r\n")).await.0
+    }
+}
+
+#[tokio::test]
+async fn readiness_says_what_is_missing() {
+    let server = server().await;
+    let condition = server
+        .readiness
+        .condition("certificate authority", "no key");
+    assert_eq!(
+        server.get("/ready").await,
+        (503, "certificate authority: no key\n".into())
+    );
+    condition.met();
+    assert_eq!(server.get("/ready").await, (200, "ready\n".into()));
+}
+
+#[tokio::test]
+async fn syncz_tells_how_far_each_proxy_is() {
+    let server = server().await;
+    let mut client = server.secure.plane.delta("a").await;
+    client.subscribe(ResourceType::Cluster, &["*"]).await;
+    client.next().await;
+    client.subscribe(ResourceType::Listener, &["*"]).await;
+    let listeners = client.unacknowledged().await;
+    client.refuse(&listeners, "no such filter").await;
+    client.assert_quiet().await;
+    let all = server.json("/debug/syncz").await;
+    let proxy = &all[0];
+    assert_eq!(proxy["proxy"], "a.test");
+    assert_eq!(
+        (&proxy["proxy_type"], &proxy["cluster_id"], &proxy["istiod"]),
+        (
+            &"sidecar".into(),
+            &"Kubernetes".into(),
+            &"discovery-0".into()
+        )
+    );
+    assert_eq!(proxy["cluster_sent"], proxy["cluster_acked"]);
+    assert_ne!(proxy["listener_sent"], proxy["listener_acked"]);
+    assert_eq!(proxy["types"]["CDS"]["state"], "SYNCED");
+    assert_eq!(proxy["types"]["LDS"]["state"], "ERROR");
+    assert_eq!(proxy["types"]["LDS"]["error"], "no such filter");
+    assert!(proxy["types"].get("RDS").is_none() && proxy.get("route_sent").is_none());
+    let ads = server.json("/debug/adsz").await;
+    assert_eq!(ads["totalClients"], 1);
+    assert_eq!(
+        ads["clients"][0]["watches"][ResourceType::Cluster.type_url()],
+        serde_json::json!(["*"])
+    );
+    let (_, metrics) = server.get("/metrics").await;
+    for line in [
+        "pilot_xds{version=\"1.2.3\"} 1",
+        "pilot_total_xds_rejects{type=\"lds\"} 1",
+        "pilot_config_errors 1",
+        "pilot_services 1",
+    ] {
+        assert!(metrics.lines().any(|l| l == line), "{line} in\n{metrics}");
+    }
+}
+
+#[tokio::test]
+async fn config_dump_is_what_a_proxy_is_served() {
+    let server = server().await;
+    let mut client = server.secure.plane.delta("a").await;
+    let web = "outbound|80||web.test.svc.cluster.local";
+    client.subscribe(ResourceType::Cluster, &["*"]).await;
+    client.next().await;
+    client.subscribe(ResourceType::Endpoint, &[web]).await;
+    client.next().await;
+    client.subscribe(ResourceType::Route, &["80"]).await;
+    let sent = client.next().await;
+    let dump = server.json("/debug/config_dump?proxyID=a.test").await;
+    let dump = json::resources(&json::Pool::load(), &dump).expect("a config dump");
+    assert!(dump.ignored.is_empty(), "{:?}", dump.ignored);
+    let has = |kind: ResourceType, name: &str| {
+        dump.resources
+            .iter()
+            .find(|r| r.type_url == kind.type_url() && r.name == name)
+    };
+    assert!(has(ResourceType::Cluster, web).is_some());
+    assert!(has(ResourceType::Endpoint, web).is_some());
+    assert!(has(ResourceType::Listener, "virtualInbound").is_some());
+    let route = has(ResourceType::Route, "80").expect("the route");
+    assert_eq!(route.version, sent.resources[0].version);
+    assert_eq!(server.get("/debug/config_dump?proxyID=b.test").await.0, 404);
+    assert_eq!(server.get("/debug/config_dump").await.0, 400);
+    assert!(
+        server.json("/debug/edsz?proxyID=a.test").await["configs"][0]["dynamic_endpoint_configs"]
+            .is_array()
+    );
+}
+
+#[tokio::test]
+async fn the_world_is_shown() {
+    let server = server().await;
+    assert_eq!(
+        server.json("/debug/registryz").await[0]["hostname"],
+        "web.test.svc.cluster.local"
+    );
+    assert_eq!(
+        server.json("/debug/endpointz").await["web.test.svc.cluster.local"][0]["address"],
+        "10.0.0.1"
+    );
+    let configz = server.json("/debug/configz").await;
+    assert_eq!(configz["meshConfig"]["trustDomain"], "cluster.local");
+    assert_eq!(configz["problems"][0]["file"], problem().file);
+    assert_eq!(
+        server.json("/debug/mesh").await["trustDomain"],
+        "cluster.local"
+    );
+    let (status, index) = server.get("/debug").await;
+    assert!(status == 200 && index.contains("/debug/syncz"), "{index}");
+}
+
+#[tokio::test]
+async fn sec_56_visitors_from_elsewhere_see_their_own() {
+    let server = server().await;
+    let mut client = server.secure.plane.delta("a").await;
+    client.subscribe(ResourceType::Cluster, &["*"]).await;
+    client.next().await;
+    let token = |namespace: &str| server.secure.token(namespace, "web");
+    let (own, other, system) = (token("test"), token("other"), token("istio-system"));
+    let dump = "/debug/config_dump?proxyID=a.test";
+    assert_eq!(server.with_token(dump, None).await, 401);
+    assert_eq!(server.with_token(dump, Some("garbage")).await, 401);
+    assert_eq!(server.with_token(dump, Some(&other)).await, 403);
+    assert_eq!(
+        server
+            .with_token("/debug/config_dump?proxyID=unknown.test", Some(&other))
+            .await,
+        403
+    );
+    assert_eq!(server.with_token(dump, Some(&own)).await, 200);
+    assert_eq!(server.with_token("/debug/syncz", Some(&own)).await, 403);
+    assert_eq!(server.with_token("/debug/syncz", Some(&system)).await, 200);
+    assert_eq!(server.with_token("/metrics", None).await, 200);
+}
+
+#[tokio::test]
+async fn sec_42_nothing_can_be_changed_and_garbage_is_refused() {
+    let server = server().await;
+    let (status, _) = server.raw("POST /debug/syncz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await;
+    assert_eq!(status, 405);
+    let (status, _) = server.raw("\x16\x03\x01 garbage\r\n\r\n").await;
+    assert_eq!(status, 400);
+    let huge = "a".repeat(4 * MAX_HEAD);
+    let (status, _) = server.raw(&format!("GET /{huge} HTTP/1.1\r\n\r\n")).await;
+    assert!(status == 431 || status == 414, "{status}");
+    assert_eq!(server.get("/ready").await.0, 200);
+}
