@@ -122,3 +122,6 @@ fn decode_text(wire: DataSource, at: &At<'_>) -> Option<AccessLogFormat> {
         Err(_) => at.refuse("is no UTF-8"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,3 +44,6 @@ pub(crate) fn decode_stats(config: Extension, at: &At<'_>) -> Option<Stats> {
         disable_host_header_fallback,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -163,6 +163,10 @@ const TABLE: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "io.istio.http.peer_metadata.Config.DiscoveryMethod",
+        &[("baggage", PEER_LABELS)],
+    ),
+    (
         "istio metadata of a cluster",
         &[
             ("config", "only names the object that it was made from"),
