@@ -17,6 +17,6 @@ pub use control_plane::ControlPlane;
 pub use renewal::{Renewal, Status};
 
 #[cfg(test)]
-mod fake_ca;
+pub(crate) mod fake_ca;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

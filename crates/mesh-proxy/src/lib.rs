@@ -18,6 +18,7 @@ pub mod flag; //             why a request did what it did: response flags
 pub mod publish; //          values that the control side replaces and workers read
 pub mod slot; //             interned names for what may arrive in any order
 
+pub mod xds; //              beside the path: what configures it
 pub mod identity; //         beside the path: who we are, and how we prove it
 pub mod telemetry; //        beside the path: what measures it
 

@@ -1,0 +1,430 @@
+//! Against a scripted control plane over loopback, with a data path that only writes down what it is told.
+
+use super::{
+    fake_ads::{FakeAds, FakeStream, raw, wire},
+    *,
+};
+use crate::identity::{self, fake_ca::Root, tests::Pod};
+use mesh_model::{
+    ClusterName, ListenerName, RouteName,
+    cluster::{Cluster, Discovery, Limits},
+    endpoint::ClusterLoadAssignment,
+    filter::NetworkFilter,
+    http::{HttpConnectionManager, HttpFilter, RouteSource},
+    listener::{FilterChain, FilterChainMatch, Listener},
+    route::RouteConfiguration,
+};
+use mesh_runtime::readiness::Readiness;
+use parking_lot::Mutex;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
+use tokio::{sync::watch, task::JoinSet, time::timeout};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// Writes down what it is told; what waits is set by the test.
+#[derive(Default)]
+pub(crate) struct Notes {
+    told: Mutex<Vec<String>>,
+    pub(crate) waiting: Mutex<BTreeSet<String>>,
+}
+
+impl Notes {
+    fn note(&self, what: String) {
+        self.told.lock().push(what);
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.told.lock())
+    }
+}
+
+impl Target for Notes {
+    fn apply_cluster(&self, cluster: Cluster) {
+        self.note(format!("+cluster {}", cluster.name));
+    }
+    fn remove_cluster(&self, name: &ClusterName) {
+        self.note(format!("-cluster {name}"));
+    }
+    fn apply_endpoints(&self, endpoints: ClusterLoadAssignment) {
+        self.note(format!("+endpoints {}", endpoints.cluster));
+    }
+    fn remove_endpoints(&self, name: &ClusterName) {
+        self.note(format!("-endpoints {name}"));
+    }
+    fn apply_listener(&self, listener: Listener) -> Result<(), String> {
+        if listener.name.as_str() == "impossible" {
+            return Err("it is impossible".into());
+        }
+        self.note(format!("+listener {}", listener.name));
+        Ok(())
+    }
+    fn remove_listener(&self, name: &ListenerName) {
+        self.note(format!("-listener {name}"));
+    }
+    fn apply_routes(&self, routes: RouteConfiguration) {
+        self.note(format!("+routes {}", routes.name));
+    }
+    fn remove_routes(&self, name: &RouteName) {
+        self.note(format!("-routes {name}"));
+    }
+    fn settle(&self) {}
+    fn warming(&self, _: ResourceType) -> BTreeSet<String> {
+        self.waiting.lock().clone()
+    }
+}
+
+pub(crate) fn cluster(name: &str) -> Cluster {
+    Cluster {
+        name: name.into(),
+        discovery: Discovery::Eds(name.into()),
+        connect_timeout: Duration::from_secs(10),
+        lb_policy: Default::default(),
+        limits: Limits::UNLIMITED,
+        healthy_panic_threshold: None,
+        locality_weighted: false,
+        transport_matches: vec![],
+        transport: Default::default(),
+        http_protocol: Default::default(),
+        idle_timeout: None,
+        source_address: None,
+        services: vec![],
+    }
+}
+
+pub(crate) fn listener(name: &str, port: u16, routes: &str) -> Listener {
+    let manager = HttpConnectionManager {
+        stat_prefix: format!("outbound_{name}"),
+        routes: RouteSource::Rds(routes.into()),
+        filters: vec![HttpFilter::Router],
+        server_name: "envoy".into(),
+        overwrite_server: true,
+        stream_idle_timeout: Duration::ZERO,
+        idle_timeout: None,
+        use_remote_address: false,
+        forward_client_cert: Default::default(),
+        upgrades: vec![],
+        normalize_path: true,
+        merge_slashes: false,
+        escaped_slashes: Default::default(),
+        accept_http_10: false,
+        preserve_header_case: false,
+        generate_request_id: true,
+        tracing: None,
+        access_logs: vec![],
+    };
+    Listener {
+        name: name.into(),
+        address: ([0, 0, 0, 0], port).into(),
+        additional_addresses: vec![],
+        bind_to_port: false,
+        use_original_dst: false,
+        direction: Some(mesh_model::name::Direction::Outbound),
+        listener_filters: vec![],
+        listener_filters_timeout: Duration::from_secs(15),
+        continue_on_listener_filters_timeout: false,
+        filter_chains: vec![FilterChain {
+            name: String::new(),
+            matches: FilterChainMatch::default(),
+            tls: None,
+            transport_connect_timeout: None,
+            filters: vec![NetworkFilter::HttpConnectionManager(Box::new(manager))],
+        }],
+        default_filter_chain: None,
+        access_logs: vec![],
+    }
+}
+
+fn endpoints(name: &str) -> ClusterLoadAssignment {
+    ClusterLoadAssignment {
+        cluster: name.into(),
+        localities: vec![],
+    }
+}
+
+fn routes(name: &str) -> RouteConfiguration {
+    RouteConfiguration {
+        name: name.into(),
+        virtual_hosts: vec![],
+        ignore_port_in_host_matching: true,
+        max_direct_response_body_bytes: None,
+    }
+}
+
+struct Running {
+    target: Arc<Notes>,
+    store: Arc<Store>,
+    readiness: Readiness,
+    secrets: watch::Sender<identity::Status>,
+    _pod: Pod,
+    _tasks: JoinSet<()>,
+}
+
+impl Running {
+    fn start(root: &Root, port: u16) -> Self {
+        let pod = Pod::new(root);
+        let (target, store) = (Arc::<Notes>::default(), Arc::<Store>::default());
+        let plane = pod.control_plane(port);
+        let xds = Xds::of(
+            plane,
+            &pod.settings,
+            Arc::clone(&target),
+            Arc::clone(&store),
+        );
+        let (secrets, identity) = watch::channel(identity::Status::default());
+        let progress = Progress::new(Arc::clone(&target), Arc::clone(&store), identity);
+        let readiness = Readiness::new();
+        let condition = readiness.condition("xds", "not asked yet");
+        let mut tasks = JoinSet::new();
+        tasks.spawn(xds.run());
+        tasks.spawn(progress.run(condition));
+        Self {
+            target,
+            store,
+            readiness,
+            secrets,
+            _pod: pod,
+            _tasks: tasks,
+        }
+    }
+
+    /// Waits until the reason for not being ready contains `text`.
+    async fn unready_because(&self, text: &str) {
+        let waiting = timeout(SOON, async {
+            loop {
+                let why = self
+                    .readiness
+                    .check()
+                    .map_or_else(|u| u.to_string(), |()| "ready".into());
+                if why.contains(text) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        });
+        if waiting.await.is_err() {
+            panic!("`{text}` is not in {:?}", self.readiness.check());
+        }
+    }
+}
+
+use ResourceType::{Cluster as Cds, Endpoint as Eds, Listener as Lds, Route as Rds};
+
+/// A first configuration: one cluster, its endpoints, one listener, its routes.
+async fn configure(stream: &mut FakeStream) {
+    let ack = stream
+        .push(Cds, "c1", vec![wire(&cluster("a"), "1")], &[])
+        .await;
+    assert!(ack.error_detail.is_none(), "{ack:?}");
+    let ask = stream
+        .push(
+            Lds,
+            "l1",
+            vec![wire(&listener("0.0.0.0_80", 80, "80"), "1")],
+            &[],
+        )
+        .await;
+    assert!(ask.error_detail.is_none(), "{ask:?}");
+    stream
+        .push(Eds, "e1", vec![wire(&endpoints("a"), "1")], &[])
+        .await;
+    stream
+        .push(Rds, "r1", vec![wire(&routes("80"), "1")], &[])
+        .await;
+}
+
+#[tokio::test]
+async fn a_stream_begins_with_who_we_are_and_asks_for_what_is_referred_to() {
+    let root = Root::new("a");
+    let ads = FakeAds::serve(&root).await;
+    let running = Running::start(&root, ads.server.port);
+    let mut stream = ads.stream().await;
+    assert_eq!(stream.authorization, "Bearer first");
+    let first = stream.request().await;
+    let node = first.node.expect("who we are");
+    assert_eq!(
+        node.id,
+        "sidecar~10.244.0.73~nginx-1.test~test.svc.cluster.local"
+    );
+    assert!(node.extensions.iter().any(|e| e.name == "istio.alpn"));
+    assert_eq!(first.type_url, Cds.type_url());
+    let second = stream.request().await;
+    assert!(second.node.is_none() && second.type_url == Lds.type_url());
+
+    stream
+        .send(Cds, "c1", vec![wire(&cluster("a"), "1")], &[])
+        .await;
+    let eds = stream.request_of(Eds).await;
+    assert_eq!(eds.resource_names_subscribe, ["a"]);
+    stream
+        .push(Eds, "e1", vec![wire(&endpoints("a"), "1")], &[])
+        .await;
+    stream
+        .send(
+            Lds,
+            "l1",
+            vec![wire(&listener("0.0.0.0_80", 80, "80"), "1")],
+            &[],
+        )
+        .await;
+    let rds = stream.request_of(Rds).await;
+    assert_eq!(rds.resource_names_subscribe, ["80"]);
+    stream
+        .push(Rds, "r1", vec![wire(&routes("80"), "1")], &[])
+        .await;
+    assert_eq!(
+        running.target.take(),
+        [
+            "+cluster a",
+            "+endpoints a",
+            "+listener 0.0.0.0_80",
+            "+routes 80"
+        ]
+    );
+    running.readiness.ready().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_executed_is_refused_and_the_old_one_stays() {
+    let root = Root::new("a");
+    let ads = FakeAds::serve(&root).await;
+    let running = Running::start(&root, ads.server.port);
+    let mut stream = ads.stream().await;
+    configure(&mut stream).await;
+    running.target.take();
+    let nack = stream
+        .push(
+            Lds,
+            "l2",
+            vec![
+                raw(Lds.type_url(), "0.0.0.0_80", "2", b"\xff\xff"),
+                wire(&listener("impossible", 81, "81"), "2"),
+                raw(
+                    Lds.type_url(),
+                    "alias",
+                    "2",
+                    &mesh_xds::resource::Resource::encode(&listener("name", 82, "82")),
+                ),
+                wire(&listener("0.0.0.0_90", 90, "80"), "2"),
+            ],
+            &[],
+        )
+        .await;
+    let message = nack.error_detail.expect("a refusal").message;
+    for part in ["0.0.0.0_80", "it is impossible", "calls itself `name`"] {
+        assert!(message.contains(part), "{part} is missing in {message}");
+    }
+    assert_eq!(
+        running.target.take(),
+        ["+listener 0.0.0.0_90"],
+        "the good one is in force"
+    );
+    let entries = running.store.entries(Lds);
+    let entry = |name: &str| &entries.iter().find(|e| e.0 == name).expect(name).1;
+    let kept = entry("0.0.0.0_80");
+    assert_eq!(kept.latest.as_ref().expect("kept").version, "1");
+    assert!(kept.refused.is_some() && entry("impossible").latest.is_none());
+    assert_eq!(running.store.stats(Lds).update_rejected, 1);
+}
+
+#[tokio::test]
+async fn a_lost_stream_changes_nothing_and_the_next_one_says_what_is_held() {
+    let root = Root::new("a");
+    let ads = FakeAds::serve(&root).await;
+    let running = Running::start(&root, ads.server.port);
+    let mut stream = ads.stream().await;
+    configure(&mut stream).await;
+    running.readiness.ready().await;
+    running.target.take();
+    stream.fail(tonic::Status::unavailable("restarting")).await;
+    let mut stream = ads.stream().await;
+    let cds = stream.request_of(Cds).await;
+    assert_eq!(
+        cds.initial_resource_versions,
+        [("a".to_owned(), "1".to_owned())].into()
+    );
+    assert!(cds.node.is_some());
+    let eds = stream.request_of(Eds).await;
+    assert_eq!(eds.initial_resource_versions["a"], "1");
+    assert!(running.target.take().is_empty(), "nothing was dropped");
+    assert!(running.readiness.check().is_ok(), "still ready");
+    // Gone while we were away: its endpoints go with it.
+    stream
+        .push(Cds, "c2", vec![wire(&cluster("b"), "1")], &["a"])
+        .await;
+    assert_eq!(
+        running.target.take(),
+        ["+cluster b", "-cluster a", "-endpoints a"]
+    );
+}
+
+#[tokio::test]
+async fn a_replaced_listener_is_shown_until_the_new_one_is_in_force() {
+    let root = Root::new("a");
+    let ads = FakeAds::serve(&root).await;
+    let running = Running::start(&root, ads.server.port);
+    let mut stream = ads.stream().await;
+    configure(&mut stream).await;
+    running.target.waiting.lock().insert("0.0.0.0_80".into());
+    stream
+        .push(
+            Lds,
+            "l2",
+            vec![wire(&listener("0.0.0.0_80", 80, "later"), "2")],
+            &[],
+        )
+        .await;
+    let entry = |running: &Running| running.store.entries(Lds).remove(0).1;
+    let waiting = entry(&running);
+    assert_eq!(waiting.previous.expect("serves").version, "1");
+    assert_eq!(waiting.latest.expect("waits").version, "2");
+    running.target.waiting.lock().clear();
+    stream
+        .push(Rds, "r2", vec![wire(&routes("later"), "1")], &[])
+        .await;
+    assert!(entry(&running).previous.is_none());
+}
+
+#[tokio::test]
+async fn unreadiness_says_why() {
+    let root = Root::new("a");
+    let ads = FakeAds::serve(&root).await;
+    let port = ads.server.port;
+    drop(ads);
+    let running = Running::start(&root, port);
+    let expected = "config not received from XDS server (is Istiod running?): cds updates: 0 successful, 0 rejected; \
+                    lds updates: 0 successful, 0 rejected; connecting to localhost:";
+    running.unready_because(expected).await;
+    let ads = FakeAds::serve_at(&root, port).await;
+    let mut stream = ads.stream().await;
+    stream
+        .push(Cds, "c1", vec![raw(Cds.type_url(), "a", "1", b"\xff")], &[])
+        .await;
+    running
+        .unready_because("config received from XDS server, but was rejected: cds updates: 0 successful, 1 rejected;")
+        .await;
+    running
+        .target
+        .waiting
+        .lock()
+        .insert("virtualInbound".into());
+    configure(&mut stream).await;
+    running
+        .unready_because("waiting for what these need: virtualInbound")
+        .await;
+    running
+        .secrets
+        .send_modify(|s| s.error = Some("the token is missing".into()));
+    running
+        .unready_because("no certificate: the token is missing")
+        .await;
+    running.target.waiting.lock().clear();
+    running
+        .secrets
+        .send_modify(|s| s.not_after = Some(SystemTime::now()));
+    timeout(SOON, running.readiness.ready())
+        .await
+        .expect("ready");
+}
