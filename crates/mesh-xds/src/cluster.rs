@@ -17,7 +17,7 @@ use crate::{
         },
         google::protobuf::Duration as WireDuration,
     },
-    resource::{Decoded, Invalid, Resource, ResourceKind},
+    resource::{Decoded, Invalid, Resource, ResourceType},
     sorted, tls,
 };
 use bytes::Bytes;
@@ -29,7 +29,7 @@ use std::{mem::take, net::IpAddr, time::Duration};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Resource for Cluster {
-    const KIND: ResourceKind = ResourceKind::Cluster;
+    const KIND: ResourceType = ResourceType::Cluster;
 
     fn name(&self) -> &str {
         self.name.as_str()

@@ -11,7 +11,7 @@ use crate::{
         },
         google::protobuf::UInt32Value,
     },
-    resource::{Decoded, Invalid, Resource, ResourceKind},
+    resource::{Decoded, Invalid, Resource, ResourceType},
     sorted,
 };
 use bytes::Bytes;
@@ -22,7 +22,7 @@ use prost::Message;
 use std::{mem::take, net::SocketAddr, sync::Arc};
 
 impl Resource for ClusterLoadAssignment {
-    const KIND: ResourceKind = ResourceKind::Endpoint;
+    const KIND: ResourceType = ResourceType::Endpoint;
 
     fn name(&self) -> &str {
         self.cluster.as_str()

@@ -14,7 +14,7 @@ use crate::{
         },
         google::protobuf::BoolValue,
     },
-    resource::{Decoded, Invalid, Resource, ResourceKind},
+    resource::{Decoded, Invalid, Resource, ResourceType},
 };
 use bytes::Bytes;
 use mesh_model::{listener::Listener, name::Direction};
@@ -25,7 +25,7 @@ use std::{mem::take, net::SocketAddr, time::Duration};
 const FILTERS_TIMEOUT: Duration = Duration::from_secs(15);
 
 impl Resource for Listener {
-    const KIND: ResourceKind = ResourceKind::Listener;
+    const KIND: ResourceType = ResourceType::Listener;
 
     fn name(&self) -> &str {
         self.name.as_str()

@@ -14,7 +14,7 @@ use crate::{
         },
         google::protobuf::{BoolValue, Struct, UInt32Value, Value, value::Kind},
     },
-    resource::{Decoded, Invalid, Resource, ResourceKind},
+    resource::{Decoded, Invalid, Resource, ResourceType},
 };
 use bytes::Bytes;
 use mesh_model::route::{Route, RouteAction, RouteConfiguration, VirtualHost};
@@ -25,7 +25,7 @@ use std::{collections::HashMap, mem::take};
 const MAX_DIRECT_RESPONSE_BODY: u32 = 4096;
 
 impl Resource for RouteConfiguration {
-    const KIND: ResourceKind = ResourceKind::Route;
+    const KIND: ResourceType = ResourceType::Route;
 
     fn name(&self) -> &str {
         self.name.as_str()

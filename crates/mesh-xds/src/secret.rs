@@ -8,7 +8,7 @@ use crate::{
             self as wire, CertificateValidationContext, TlsCertificate, secret::Type,
         },
     },
-    resource::{Decoded, Invalid, Resource, ResourceKind},
+    resource::{Decoded, Invalid, Resource, ResourceType},
     source,
 };
 use bytes::Bytes;
@@ -17,7 +17,7 @@ use prost::Message;
 use std::mem::take;
 
 impl Resource for Secret {
-    const KIND: ResourceKind = ResourceKind::Secret;
+    const KIND: ResourceType = ResourceType::Secret;
 
     fn name(&self) -> &str {
         self.name.as_str()

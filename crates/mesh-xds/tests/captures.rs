@@ -8,7 +8,7 @@ use mesh_model::{
 };
 use mesh_xds::{
     json::{self, Pool, Style},
-    resource::{Decoded, Ignored, Resource, ResourceKind},
+    resource::{Decoded, Ignored, Resource, ResourceType},
 };
 use serde_json::Value as Json;
 use std::{fmt::Debug, fmt::Write, fs, path::Path};
@@ -20,8 +20,8 @@ fn everything_of_the_article_decodes() -> Result<()> {
     let mut found = String::new();
     for pod in ["nginx", "test"] {
         for resource in captured("article", pod)? {
-            let kind: ResourceKind = resource.type_url.parse()?;
-            let name = format!("{} {} of {pod}", kind.short_name(), resource.name);
+            let kind = known(&resource)?;
+            let name = format!("{} {} of {pod}", kind.short(), resource.name);
             let ignored = decode(kind, &resource.bytes).context(name.clone())?;
             writeln!(found, "{name}")?;
             for field in ignored {
@@ -38,7 +38,7 @@ fn what_is_not_listed_as_ignored_is_kept() -> Result<()> {
     let pool = Pool::load();
     for pod in ["nginx", "test"] {
         for resource in captured("article", pod)? {
-            let kind: ResourceKind = resource.type_url.parse()?;
+            let kind = known(&resource)?;
             let print = |bytes: &[u8]| pool.print_any(kind.type_url(), bytes, Style::Envoy);
             let (ignored, again) = reencode(kind, &resource.bytes)?;
             let mut lost = Vec::new();
@@ -86,20 +86,25 @@ fn captured(folder: &str, pod: &str) -> Result<Vec<json::Resource>> {
     Ok(json::resources(&Pool::load(), &dump)?.resources)
 }
 
+fn known(resource: &json::Resource) -> Result<ResourceType> {
+    let known = ResourceType::from_type_url(&resource.type_url);
+    known.with_context(|| format!("{} is known", resource.type_url))
+}
+
 /// What is ignored of a resource. What is kept must survive our own encoding.
-fn decode(kind: ResourceKind, bytes: &[u8]) -> Result<Vec<Ignored>> {
+fn decode(kind: ResourceType, bytes: &[u8]) -> Result<Vec<Ignored>> {
     reencode(kind, bytes).map(|(ignored, _)| ignored)
 }
 
 /// What is ignored of a resource, and the rest of it as we encode it.
-fn reencode(kind: ResourceKind, bytes: &[u8]) -> Result<(Vec<Ignored>, Bytes)> {
+fn reencode(kind: ResourceType, bytes: &[u8]) -> Result<(Vec<Ignored>, Bytes)> {
     match kind {
-        ResourceKind::Cluster => reencode_as::<Cluster>(bytes),
-        ResourceKind::Endpoint => reencode_as::<ClusterLoadAssignment>(bytes),
-        ResourceKind::Listener => reencode_as::<Listener>(bytes),
-        ResourceKind::Route => reencode_as::<RouteConfiguration>(bytes),
-        ResourceKind::Secret => reencode_as::<Secret>(bytes),
-        other => anyhow::bail!("{other} is no resource of a proxy's configuration"),
+        ResourceType::Cluster => reencode_as::<Cluster>(bytes),
+        ResourceType::Endpoint => reencode_as::<ClusterLoadAssignment>(bytes),
+        ResourceType::Listener => reencode_as::<Listener>(bytes),
+        ResourceType::Route => reencode_as::<RouteConfiguration>(bytes),
+        ResourceType::Secret => reencode_as::<Secret>(bytes),
+        other => anyhow::bail!("{other:?} is no resource of a proxy's configuration"),
     }
 }
 
