@@ -4,11 +4,11 @@
 //! is made here and leaves the process only over a Unix socket of the pod, where another data plane asks for it. While
 //! renewal fails, what is in force stays in force; nothing falls back to plaintext.
 
-pub mod backoff; //       when to try again
+pub mod backoff; // when to try again
 pub mod control_plane; // the way there: TLS under the mesh's roots, a token with each call
-pub mod renewal; //       a certificate, and the next one in time
-
-pub mod signing; //       token and key → certificate
+pub mod renewal; // a certificate, and the next one in time
+pub mod sds; // for other data planes of the pod
+pub mod signing; // token and key → certificate
 
 mod roots; // the roots of the mesh, from wherever they are known
 
