@@ -13,10 +13,15 @@ pub mod tls; //              server and client sides, SPIFFE verification, secre
 
 pub mod network; //  LAYER 4 metadata exchange, tcp proxy, the one two-way copy
 
+pub mod http; //     LAYER 7 one request's life: codec, route, filters, retries, local replies
+pub mod upstream; // LEAVE   cluster, endpoints, load balancing, pools, connect
+
 pub mod connection; //       the facts about one downstream connection
 pub mod flag; //             why a request did what it did: response flags
 pub mod publish; //          values that the control side replaces and workers read
 pub mod slot; //             interned names for what may arrive in any order
+
+pub mod worker; //           a thread that owns connections from accept to close
 
 pub mod xds; //              beside the path: what configures it
 pub mod identity; //         beside the path: who we are, and how we prove it

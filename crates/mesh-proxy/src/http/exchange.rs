@@ -1,0 +1,359 @@
+//! What happened to one request, from its first header to the last byte of its response.
+//!
+//! Gathered by everything on the way, told to telemetry once, at the end.
+
+use super::{
+    body::{Error, Upload},
+    canonical::Canonical,
+    downstream::Downstream,
+    grpc,
+    local_reply::LocalReply,
+    manager::Table,
+    route::Route,
+};
+use crate::{
+    flag::ResponseFlags,
+    telemetry::{RequestRecord, UpstreamRecord, Workload},
+};
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Method, StatusCode, Version, request::Parts, uri::PathAndQuery,
+};
+use http_body::Frame;
+use std::{
+    borrow::Cow,
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::SystemTime,
+};
+use tokio::time::Instant;
+
+/// One request and its response.
+pub(super) struct Exchange {
+    pub(super) downstream: Rc<Downstream>,
+    pub(super) began: Instant,
+    start: SystemTime,
+    method: Method,
+    version: Version,
+    path: Option<PathAndQuery>,
+    facts: RefCell<Facts>,
+    bytes_sent: Cell<u64>,
+    // Of an upgrade; those of a body are counted there.
+    bytes_received: Cell<u64>,
+    closes: Cell<bool>,
+}
+
+/// What is found out on the way.
+#[derive(Default)]
+struct Facts {
+    authority: Option<HeaderValue>,
+    is_grpc: bool,
+    route: Option<(Table, (u32, u32))>,
+    upload: Option<Rc<Upload>>,
+    request_headers: HeaderMap,
+    response_headers: Option<HeaderMap>,
+    status: Option<StatusCode>,
+    grpc_status: Option<u32>,
+    flags: ResponseFlags,
+    details: Option<Cow<'static, str>>,
+    upstream: Rc<UpstreamRecord>,
+    peer: Option<Workload>,
+    operation: Option<HeaderValue>,
+}
+
+impl Exchange {
+    /// A request has arrived.
+    pub(super) fn begin(downstream: Rc<Downstream>, parts: &Parts) -> Rc<Self> {
+        downstream.activity.stream_began();
+        Rc::new(Self {
+            downstream,
+            began: Instant::now(),
+            start: SystemTime::now(),
+            method: parts.method.clone(),
+            version: parts.version,
+            path: parts.uri.path_and_query().cloned(),
+            facts: RefCell::default(),
+            bytes_sent: Cell::new(0),
+            bytes_received: Cell::new(0),
+            closes: Cell::new(false),
+        })
+    }
+
+    /// HTTP version of the client.
+    pub(super) fn version(&self) -> Version {
+        self.version
+    }
+
+    /// What the request asks for was decided.
+    pub(super) fn decided(&self, canonical: &Canonical) {
+        let mut facts = self.facts.borrow_mut();
+        facts.authority = Some(canonical.authority.clone());
+        facts.is_grpc = canonical.is_grpc;
+    }
+
+    /// Whether the request is gRPC, as far as that was decided.
+    pub(super) fn is_grpc(&self) -> bool {
+        self.facts.borrow().is_grpc
+    }
+
+    /// A route was found.
+    pub(super) fn routed(&self, table: &Table, found: (u32, u32)) {
+        self.facts.borrow_mut().route = Some((table.clone(), found));
+    }
+
+    /// The request has a body.
+    pub(super) fn uploads(&self, upload: &Rc<Upload>) {
+        self.facts.borrow_mut().upload = Some(Rc::clone(upload));
+    }
+
+    /// Keeps the request's headers, as they are sent on.
+    pub(super) fn sends(&self, headers: &HeaderMap) {
+        if self.downstream.manager.logs_headers {
+            self.facts.borrow_mut().request_headers = headers.clone();
+        }
+    }
+
+    /// A connection was chosen, or failed.
+    pub(super) fn left_by(&self, upstream: Rc<UpstreamRecord>) {
+        self.facts.borrow_mut().upstream = upstream;
+    }
+
+    /// The peer said who it is.
+    pub(super) fn met(&self, peer: Workload) {
+        self.facts.borrow_mut().peer = Some(peer);
+    }
+
+    /// An HTTP/1 connection is to be closed after the response.
+    pub(super) fn close(&self) {
+        self.closes.set(true);
+    }
+
+    /// Whether it is.
+    pub(super) fn closes(&self) -> bool {
+        self.closes.get()
+    }
+
+    /// The response is to name this operation.
+    pub(super) fn operates(&self, operation: Option<&HeaderValue>) {
+        self.facts.borrow_mut().operation = operation.cloned();
+    }
+
+    /// The operation that the response is to name.
+    pub(super) fn operation(&self) -> Option<HeaderValue> {
+        self.facts.borrow().operation.clone()
+    }
+
+    /// Adds a flag.
+    pub(super) fn flag(&self, flag: ResponseFlags) {
+        self.facts.borrow_mut().flags.insert(flag);
+    }
+
+    /// A server answered.
+    pub(super) fn answered(&self, details: &'static str) {
+        self.facts.borrow_mut().details = Some(Cow::Borrowed(details));
+    }
+
+    /// We answer by ourselves.
+    pub(super) fn replied(&self, reply: &LocalReply) {
+        let mut facts = self.facts.borrow_mut();
+        facts.flags.insert(reply.flags());
+        facts.details = Some(reply.details());
+    }
+
+    /// The response goes to the client.
+    pub(super) fn responds(&self, status: StatusCode, headers: &HeaderMap) {
+        let mut facts = self.facts.borrow_mut();
+        facts.status = Some(status);
+        if facts.is_grpc {
+            facts.grpc_status = grpc::status(headers);
+        }
+        if self.downstream.manager.logs_headers {
+            facts.response_headers = Some(headers.clone());
+        }
+    }
+
+    fn finish(&self, end: End) {
+        self.downstream.activity.stream_ended();
+        let mut facts = self.facts.borrow_mut();
+        if end == End::ClientLeft {
+            let flag = ResponseFlags::DOWNSTREAM_CONNECTION_TERMINATION;
+            facts.flags.insert(flag);
+            facts.details = Some(Cow::Borrowed("downstream_remote_disconnect"));
+        }
+        let facts = &*facts;
+        let route = facts
+            .route
+            .as_ref()
+            .and_then(|(t, f)| Some(t.get()?.route(*f)));
+        let record = RequestRecord {
+            connection: &self.downstream.connection,
+            start: self.start,
+            duration: self.began.elapsed(),
+            method: &self.method,
+            path: self.path.as_ref().map_or("", PathAndQuery::as_str),
+            version: self.version,
+            authority: text(facts.authority.as_ref()),
+            request_headers: &facts.request_headers,
+            response_headers: facts.response_headers.as_ref(),
+            status: facts.status,
+            grpc_status: facts.grpc_status,
+            is_grpc: facts.is_grpc,
+            flags: facts.flags,
+            details: facts.details.clone().unwrap_or(Cow::Borrowed("-")),
+            bytes_received: self.bytes_received.get()
+                + facts.upload.as_ref().map_or(0, |u| u.received()),
+            bytes_sent: self.bytes_sent.get(),
+            route: route.map(Route::name),
+            upstream: &facts.upstream,
+            peer: facts.peer.as_ref(),
+        };
+        #[cfg(test)]
+        tests::seen(&record);
+        let Downstream {
+            worker, manager, ..
+        } = &*self.downstream;
+        worker.telemetry.request(&record, &manager.observers);
+    }
+}
+
+fn text(value: Option<&HeaderValue>) -> &str {
+    value.and_then(|v| v.to_str().ok()).unwrap_or_default()
+}
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The response came through, or broke off on the server's side.
+    Responded,
+    /// The client left before.
+    ClientLeft,
+}
+
+/// Ends its exchange when dropped. Goes with the response: into its body, or into the tunnel that it opens.
+pub(super) struct Finish {
+    exchange: Rc<Exchange>,
+    end: End,
+}
+
+impl Finish {
+    /// For a request that has just begun.
+    pub(super) fn new(exchange: Rc<Exchange>) -> Self {
+        Self {
+            exchange,
+            end: End::ClientLeft,
+        }
+    }
+
+    /// All of the response went out.
+    pub(super) fn complete(&mut self) {
+        self.end = End::Responded;
+    }
+
+    /// A part of the response goes out.
+    pub(super) fn sent(&mut self, frame: &Frame<Bytes>) {
+        if let Some(data) = frame.data_ref() {
+            self.sent_bytes(data.len() as u64);
+        } else if let Some(trailers) = frame.trailers_ref() {
+            let mut facts = self.exchange.facts.borrow_mut();
+            if facts.is_grpc {
+                facts.grpc_status = grpc::status(trailers);
+            }
+        }
+    }
+
+    /// So many bytes of the response went out.
+    pub(super) fn sent_bytes(&mut self, n: u64) {
+        let sent = &self.exchange.bytes_sent;
+        sent.set(sent.get() + n);
+    }
+
+    /// So many bytes came after an upgrade.
+    pub(super) fn received_bytes(&mut self, n: u64) {
+        let received = &self.exchange.bytes_received;
+        received.set(received.get() + n);
+    }
+
+    /// The response broke off.
+    pub(super) fn failed(&mut self, error: &Error) {
+        let (flag, details) = match error {
+            Error::Timeout => (ResponseFlags::UPSTREAM_REQUEST_TIMEOUT, "response_timeout"),
+            Error::Upstream(cause) if is_reset(cause) => (
+                ResponseFlags::UPSTREAM_REMOTE_RESET,
+                "upstream_reset_after_response_started{remote_reset}",
+            ),
+            Error::Upstream(_) => (
+                ResponseFlags::UPSTREAM_CONNECTION_TERMINATION,
+                "upstream_reset_after_response_started{connection_termination}",
+            ),
+            Error::Downstream(_) | Error::Superseded => return,
+        };
+        self.complete();
+        let mut facts = self.exchange.facts.borrow_mut();
+        facts.flags.insert(flag);
+        facts.details = Some(Cow::Borrowed(details));
+    }
+}
+
+fn is_reset(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error);
+    cause
+        .and_then(|e| e.downcast_ref::<h2::Error>())
+        .is_some_and(|e| e.is_reset())
+}
+
+impl std::fmt::Debug for Finish {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Finish").field("end", &self.end).finish()
+    }
+}
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        self.exchange.finish(self.end);
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// What telemetry was told of a request.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub(crate) struct Seen {
+        pub(crate) path: String,
+        pub(crate) status: Option<u16>,
+        pub(crate) grpc_status: Option<u32>,
+        pub(crate) flags: String,
+        pub(crate) details: String,
+        pub(crate) bytes: (u64, u64),
+        pub(crate) route: Option<String>,
+        pub(crate) cluster: Option<String>,
+        pub(crate) host: Option<std::net::SocketAddr>,
+        pub(crate) peer: Option<String>,
+    }
+
+    thread_local! {
+        static SEEN: RefCell<Vec<Seen>> = const { RefCell::new(vec![]) };
+    }
+
+    pub(super) fn seen(record: &RequestRecord<'_>) {
+        let seen = Seen {
+            path: record.path.to_owned(),
+            status: record.status.map(|s| s.as_u16()),
+            grpc_status: record.grpc_status,
+            flags: record.flags.to_string(),
+            details: record.details.clone().into_owned(),
+            bytes: (record.bytes_received, record.bytes_sent),
+            route: record.route.map(str::to_owned),
+            cluster: record.upstream.cluster.as_deref().map(str::to_owned),
+            host: record.upstream.host,
+            peer: record.peer.map(|p| p.name.to_string()),
+        };
+        SEEN.with_borrow_mut(|all| all.push(seen));
+    }
+
+    /// All that telemetry was told of on this thread since the last call.
+    pub(crate) fn take() -> Vec<Seen> {
+        SEEN.take()
+    }
+}

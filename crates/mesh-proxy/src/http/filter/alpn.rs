@@ -1,0 +1,54 @@
+//! `istio.alpn`: the ALPN offered upstream follows the protocol spoken downstream, so that the receiver can tell HTTP from
+//! other traffic, and its version, before it decrypts anything.
+
+use crate::upstream::transport::Alpn;
+use http::Version;
+use mesh_model::http as model;
+use std::sync::Arc;
+
+/// A compiled [`model::Alpn`].
+#[derive(Debug)]
+pub(in crate::http) struct AlpnOverride {
+    http10: Option<Arc<Alpn>>,
+    http11: Option<Arc<Alpn>>,
+    http2: Option<Arc<Alpn>>,
+}
+
+impl AlpnOverride {
+    pub(super) fn new(model: &model::Alpn) -> Self {
+        let list = |protocols: &[String]| (!protocols.is_empty()).then(|| Alpn::intern(protocols));
+        Self {
+            http10: list(&model.http10),
+            http11: list(&model.http11),
+            http2: list(&model.http2),
+        }
+    }
+
+    /// What is offered for a request of that version.
+    pub(super) fn for_version(&self, version: Version) -> Option<&Arc<Alpn>> {
+        match version {
+            Version::HTTP_2 => self.http2.as_ref(),
+            Version::HTTP_11 => self.http11.as_ref(),
+            _ => self.http10.as_ref(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn follows_the_downstream_version() {
+        let list = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect();
+        let alpn = AlpnOverride::new(&model::Alpn {
+            http10: list(&["istio-http/1.0"]),
+            http11: list(&["istio-http/1.1"]),
+            http2: vec![],
+        });
+        let first = |v| alpn.for_version(v).map(|a| a.protocols[0].as_str());
+        assert_eq!(first(Version::HTTP_10), Some("istio-http/1.0"));
+        assert_eq!(first(Version::HTTP_11), Some("istio-http/1.1"));
+        assert_eq!(first(Version::HTTP_2), None, "the transport's own");
+    }
+}

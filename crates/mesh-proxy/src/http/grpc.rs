@@ -1,0 +1,109 @@
+//! What the proxy knows of gRPC: its status codes, its deadline header, and what Envoy makes of an HTTP status.
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use std::time::Duration;
+
+pub(super) const STATUS: HeaderName = HeaderName::from_static("grpc-status");
+pub(super) const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+pub(super) const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+
+/// `CANCELLED`.
+pub(super) const CANCELLED: u32 = 1;
+/// `DEADLINE_EXCEEDED`.
+pub(super) const DEADLINE_EXCEEDED: u32 = 4;
+/// `RESOURCE_EXHAUSTED`.
+pub(super) const RESOURCE_EXHAUSTED: u32 = 8;
+/// `INTERNAL`.
+pub(super) const INTERNAL: u32 = 13;
+/// `UNAVAILABLE`.
+pub(super) const UNAVAILABLE: u32 = 14;
+
+/// The status in headers or trailers.
+pub(super) fn status(headers: &HeaderMap) -> Option<u32> {
+    headers.get(STATUS)?.to_str().ok()?.parse().ok()
+}
+
+/// The status for an HTTP status (gRPC's `http-grpc-status-mapping.md`).
+pub(super) fn from_http(status: StatusCode) -> u32 {
+    match status.as_u16() {
+        200 => 0,
+        400 => INTERNAL,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502..=504 => UNAVAILABLE,
+        _ => 2,
+    }
+}
+
+/// The headers of a local reply.
+pub(super) fn local_reply(headers: &mut HeaderMap, status: StatusCode, message: &str) {
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/grpc"),
+    );
+    headers.insert(STATUS, HeaderValue::from(from_http(status)));
+    if let Ok(message) = HeaderValue::from_str(&percent_encoded(message))
+        && !message.is_empty()
+    {
+        headers.insert(MESSAGE, message);
+    }
+}
+
+// As `grpc-message` wants it: printable ASCII but `%` stays.
+fn percent_encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if matches!(byte, b' '..=b'~') && byte != b'%' {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+/// The deadline that the client sets: up to eight digits and a unit.
+pub(super) fn timeout(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(TIMEOUT)?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let n: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(n * 3600),
+        "M" => Duration::from_secs(n * 60),
+        "S" => Duration::from_secs(n),
+        "m" => Duration::from_millis(n),
+        "u" => Duration::from_micros(n),
+        "n" => Duration::from_nanos(n),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deadlines_are_read() {
+        let read = |text: &str| {
+            let value = HeaderValue::from_str(text).expect("a value");
+            timeout(&[(TIMEOUT, value)].into_iter().collect())
+        };
+        assert_eq!(read("100m"), Some(Duration::from_millis(100)));
+        assert_eq!(
+            read("99999999H"),
+            Some(Duration::from_secs(99_999_999 * 3600))
+        );
+        for bad in ["", "m", "1", "1x", "999999999S", "+1S", "-1S", "1 S"] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn messages_are_encoded() {
+        assert_eq!(percent_encoded("50% é\n"), "50%25 %C3%A9%0A");
+    }
+}

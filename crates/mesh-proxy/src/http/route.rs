@@ -1,0 +1,47 @@
+//! Which route a request takes: virtual host by name, then the first route whose path matches.
+//!
+//! Tables are compiled when they arrive and published under their name; what a request needs of a route (slots,
+//! header values, durations) is prepared here, once. Matching sees only the canonical host and path, decided before.
+
+mod host;
+mod path;
+mod table;
+
+pub use table::{Action, DirectResponse, Forward, Route, RouteTable, VirtualHost};
+
+#[cfg(test)]
+pub(crate) use table::tests;
+
+use crate::{
+    slot::{Slot, Slots},
+    upstream::Clusters,
+};
+use mesh_model::{RouteName, route::RouteConfiguration};
+use std::sync::Arc;
+
+/// The slot of a route table, as connection managers hold it.
+pub type RouteSlot = Slot<RouteName, RouteTable>;
+
+/// All route tables of route discovery.
+#[derive(Debug, Default)]
+pub struct Routes {
+    slots: Slots<RouteName, RouteTable>,
+}
+
+impl Routes {
+    /// The slot of that name: empty until the table comes.
+    pub fn slot(&self, name: &RouteName) -> Arc<RouteSlot> {
+        self.slots.slot(name)
+    }
+
+    /// Puts a table in force. The next request uses it, on connections that are open too.
+    pub fn apply(&self, configuration: &RouteConfiguration, clusters: &Clusters) {
+        let table = RouteTable::compile(configuration, clusters);
+        self.slot(&configuration.name).set(Some(Arc::new(table)));
+    }
+
+    /// Takes a table away.
+    pub fn remove(&self, name: &RouteName) {
+        self.slot(name).set(None);
+    }
+}

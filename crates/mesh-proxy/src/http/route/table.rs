@@ -1,0 +1,252 @@
+//! A route table, compiled.
+
+use super::{host::HostIndex, path::PathMatcher};
+use crate::upstream::{Clusters, clusters::ClusterSlot};
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode};
+use mesh_model::route::{self, MaxStreamDuration, RetryPolicy, RouteAction, RouteConfiguration};
+use std::{sync::Arc, time::Duration};
+
+/// Envoy's route timeout where none is set.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A compiled [`RouteConfiguration`].
+#[derive(Debug)]
+pub struct RouteTable {
+    hosts: HostIndex,
+    virtual_hosts: Vec<VirtualHost>,
+}
+
+/// The routes of some host names.
+#[derive(Debug)]
+pub struct VirtualHost {
+    /// Its name.
+    pub name: Arc<str>,
+    /// `x-envoy-attempt-count` is set on requests.
+    pub include_attempt_count: bool,
+    routes: Vec<Route>,
+}
+
+/// One route.
+#[derive(Debug)]
+pub struct Route {
+    /// Its name, as the access log prints it.
+    pub name: Arc<str>,
+    /// What it does.
+    pub action: Action,
+    /// Value of `x-envoy-decorator-operation`.
+    pub operation: Option<HeaderValue>,
+    matches: PathMatcher,
+}
+
+/// What a route does.
+#[derive(Debug)]
+pub enum Action {
+    /// Sends the request on.
+    Forward(Box<Forward>),
+    /// Answers by itself.
+    Direct(DirectResponse),
+}
+
+/// Sends requests to a cluster.
+#[derive(Debug)]
+pub struct Forward {
+    /// Where to; it may be empty.
+    pub cluster: Arc<ClusterSlot>,
+    /// How long the whole request may take; `None`: for ever.
+    pub timeout: Option<Duration>,
+    /// Whether `grpc-timeout` counts, and its cap (zero: none).
+    pub max_grpc_timeout: Option<Duration>,
+    /// Limits on the stream's life.
+    pub max_stream_duration: Option<MaxStreamDuration>,
+    /// Retries.
+    pub retry: Option<RetryPolicy>,
+}
+
+/// Answers without an upstream.
+#[derive(Clone, Debug)]
+pub struct DirectResponse {
+    /// Status.
+    pub status: StatusCode,
+    /// Body.
+    pub body: Bytes,
+}
+
+impl RouteTable {
+    /// Compiles `model`; its clusters are named by slot, and may come later.
+    pub fn compile(model: &RouteConfiguration, clusters: &Clusters) -> Self {
+        let domains = model.virtual_hosts.iter().zip(0..);
+        let domains = domains.flat_map(|(v, i)| v.domains.iter().map(move |d| (d.as_str(), i)));
+        let virtual_host = |v: &route::VirtualHost| VirtualHost {
+            name: v.name.as_str().into(),
+            include_attempt_count: v.include_request_attempt_count,
+            routes: v
+                .routes
+                .iter()
+                .map(|r| Route::compile(r, clusters))
+                .collect(),
+        };
+        Self {
+            hosts: HostIndex::new(domains, model.ignore_port_in_host_matching),
+            virtual_hosts: model.virtual_hosts.iter().map(virtual_host).collect(),
+        }
+    }
+
+    /// Number of the virtual host and of its first route that takes a request to `host` (as sent) and `path` (canonical,
+    /// without query).
+    pub fn find(&self, host: &str, path: &str) -> Option<(u32, u32)> {
+        let index = self.hosts.find(host)?;
+        let routes = &self.virtual_hosts[index as usize].routes;
+        let route = routes.iter().position(|r| r.matches.matches(path))?;
+        Some((index, route as u32))
+    }
+
+    /// The virtual host of that number.
+    pub fn virtual_host(&self, index: u32) -> &VirtualHost {
+        &self.virtual_hosts[index as usize]
+    }
+
+    /// The route that [`Self::find`] found.
+    pub fn route(&self, (host, route): (u32, u32)) -> &Route {
+        &self.virtual_hosts[host as usize].routes[route as usize]
+    }
+}
+
+impl Route {
+    /// Its name, as the access log prints it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn compile(model: &route::Route, clusters: &Clusters) -> Self {
+        let operation = model.operation.as_deref();
+        Self {
+            name: model.name.as_str().into(),
+            action: Action::compile(&model.action, clusters),
+            operation: operation.and_then(|o| HeaderValue::from_str(o).ok()),
+            matches: PathMatcher::new(&model.matches),
+        }
+    }
+}
+
+impl Action {
+    fn compile(model: &RouteAction, clusters: &Clusters) -> Self {
+        match model {
+            RouteAction::Forward(forward) => {
+                let timeout = forward.timeout.unwrap_or(DEFAULT_TIMEOUT);
+                Self::Forward(Box::new(Forward {
+                    cluster: clusters.slot(&forward.cluster),
+                    timeout: (!timeout.is_zero()).then_some(timeout),
+                    max_grpc_timeout: forward.max_grpc_timeout,
+                    max_stream_duration: forward.max_stream_duration,
+                    retry: forward.retry.clone(),
+                }))
+            }
+            RouteAction::DirectResponse(direct) => Self::Direct(DirectResponse {
+                status: StatusCode::from_u16(direct.status)
+                    .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+                body: Bytes::copy_from_slice(&direct.body),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use mesh_model::route::{PathMatch, RouteMatch};
+
+    /// A route to `cluster` for all paths with that prefix, without a timeout.
+    pub(crate) fn forward(prefix: &str, cluster: &str) -> route::Route {
+        route::Route {
+            name: format!("to-{cluster}"),
+            matches: RouteMatch {
+                path: PathMatch::Prefix(prefix.to_owned()),
+                ignore_case: false,
+            },
+            action: RouteAction::Forward(route::Forward {
+                cluster: cluster.into(),
+                timeout: Some(Duration::ZERO),
+                max_grpc_timeout: None,
+                max_stream_duration: None,
+                retry: None,
+            }),
+            operation: None,
+            config: None,
+        }
+    }
+
+    pub(crate) fn configuration(
+        name: &str,
+        hosts: Vec<(&str, Vec<&str>, Vec<route::Route>)>,
+    ) -> RouteConfiguration {
+        let hosts = hosts.into_iter();
+        RouteConfiguration {
+            name: name.into(),
+            virtual_hosts: hosts
+                .map(|(name, domains, routes)| route::VirtualHost {
+                    name: name.to_owned(),
+                    domains: domains.into_iter().map(str::to_owned).collect(),
+                    routes,
+                    include_request_attempt_count: true,
+                })
+                .collect(),
+            ignore_port_in_host_matching: true,
+            max_direct_response_body_bytes: None,
+        }
+    }
+
+    #[test]
+    fn the_first_route_of_the_best_host_is_taken() {
+        let model = configuration(
+            "80",
+            vec![
+                (
+                    "a",
+                    vec!["a.test"],
+                    vec![forward("/x", "one"), forward("/", "two")],
+                ),
+                ("none", vec!["empty.test"], vec![]),
+                ("rest", vec!["*"], vec![forward("/", "three")]),
+            ],
+        );
+        let table = RouteTable::compile(&model, &Clusters::default());
+        let cluster = |host: &str, path: &str| {
+            let found = table.find(host, path)?;
+            match &table.route(found).action {
+                Action::Forward(f) => Some(f.cluster.name().as_str().to_owned()),
+                Action::Direct(_) => None,
+            }
+        };
+        assert_eq!(cluster("a.test:80", "/xyz").as_deref(), Some("one"));
+        assert_eq!(cluster("A.TEST", "/y").as_deref(), Some("two"));
+        assert_eq!(cluster("b.test", "/x").as_deref(), Some("three"));
+        assert_eq!(cluster("empty.test", "/x"), None, "no way back to `*`");
+    }
+
+    #[test]
+    fn timeouts_and_direct_responses_are_prepared() {
+        let mut timed = forward("/", "c");
+        let RouteAction::Forward(model) = &mut timed.action else {
+            unreachable!("a forward")
+        };
+        model.timeout = None;
+        let clusters = Clusters::default();
+        let Action::Forward(compiled) = Route::compile(&timed, &clusters).action else {
+            unreachable!("a forward")
+        };
+        assert_eq!(compiled.timeout, Some(Duration::from_secs(15)), "Envoy's");
+
+        let direct = RouteAction::DirectResponse(route::DirectResponse {
+            status: 502,
+            body: vec![b'x'; 10],
+        });
+        let Action::Direct(compiled) = Action::compile(&direct, &clusters) else {
+            unreachable!("direct")
+        };
+        assert_eq!(
+            (compiled.status.as_u16(), &*compiled.body),
+            (502, &b"xxxxxxxxxx"[..])
+        );
+    }
+}

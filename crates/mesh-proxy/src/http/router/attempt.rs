@@ -1,0 +1,259 @@
+//! One try: a host, a connection, a request on it.
+
+use super::{Asked, Limits, retry::RetryCluster};
+use crate::{
+    http::{
+        Body,
+        body::Gate,
+        header::{
+            self,
+            request::{Additions, outgoing},
+        },
+        route::Forward,
+    },
+    telemetry::UpstreamRecord,
+    upstream::{
+        Cluster, Host,
+        breaker::{Permit, Resource},
+        endpoint::Endpoint,
+        failure::{Failure, FailureKind},
+        host::ActiveRequest,
+        pool::{Lease, Protocol, SendError, Wanted},
+    },
+};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use std::{
+    cell::{Cell, RefCell},
+    pin::pin,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::time::{Instant, sleep};
+
+/// How long a client that waits for `100 Continue` is left waiting by a server that says nothing.
+const CONTINUE: Duration = Duration::from_secs(1);
+
+/// The tries of one request.
+pub(super) struct Attempts<'a> {
+    asked: &'a Asked<'a>,
+    forward: &'a Forward,
+    limits: &'a Limits,
+    number: Cell<u32>,
+    // Hosts that were tried, by number; the last is being tried.
+    tried: RefCell<Vec<u64>>,
+    host: RefCell<Option<Arc<Host>>>,
+    cluster: RefCell<Option<RetryCluster>>,
+}
+
+/// A server's answer.
+#[derive(Debug)]
+pub(in crate::http) struct Answer {
+    pub(in crate::http) response: Response<Incoming>,
+    pub(in crate::http) lease: Lease,
+    pub(in crate::http) flight: Flight,
+    /// An authenticated peer says that no application has seen the request.
+    pub(in crate::http) is_unsent: bool,
+}
+
+/// Counts a request as in flight until its response has ended.
+#[derive(Debug)]
+pub(in crate::http) struct Flight {
+    _active: ActiveRequest,
+    _permit: Permit,
+}
+
+impl<'a> Attempts<'a> {
+    pub(super) fn new(asked: &'a Asked<'a>, forward: &'a Forward, limits: &'a Limits) -> Self {
+        Self {
+            asked,
+            forward,
+            limits,
+            number: Cell::new(0),
+            tried: RefCell::default(),
+            host: RefCell::default(),
+            cluster: RefCell::default(),
+        }
+    }
+
+    /// The cluster of the last try.
+    pub(super) fn cluster(&self) -> Option<RetryCluster> {
+        self.cluster.borrow().clone()
+    }
+
+    /// The try that is under way took too long.
+    pub(super) fn timed_out(&self) {
+        if let Some(host) = &*self.host.borrow() {
+            host.timed_out();
+        }
+    }
+
+    /// The next try.
+    pub(super) async fn next(&self) -> Result<Answer, Failure> {
+        self.number.set(self.number.get() + 1);
+        let downstream = &self.asked.exchange.downstream;
+        let snapshot = downstream.worker.clusters.get(&self.forward.cluster);
+        let Some(cluster) = snapshot.as_deref() else {
+            self.left(UpstreamRecord {
+                cluster: Some(self.forward.cluster.name().as_str().into()),
+                ..UpstreamRecord::default()
+            });
+            return Err(Failure::unsent(FailureKind::NoCluster));
+        };
+        self.cluster.replace(Some(Arc::clone(&cluster.info)));
+        self.left(cluster.info.record());
+        let permit = permit(cluster)?;
+        let endpoint = self.pick(cluster)?;
+        let active = ActiveRequest::new(&endpoint.host);
+        self.host.replace(Some(Arc::clone(&endpoint.host)));
+        let result = self.send(cluster, &endpoint).await;
+        active.answered(!matches!(&result, Ok((r, _)) if !r.status().is_server_error()));
+        let (mut response, lease) = result?;
+        let marked = header::response::take_unsent_mark(response.headers_mut());
+        Ok(Answer {
+            is_unsent: marked && lease.peer().is_some(),
+            response,
+            lease,
+            flight: Flight {
+                _active: active,
+                _permit: permit,
+            },
+        })
+    }
+
+    fn left(&self, record: UpstreamRecord) {
+        self.asked.exchange.left_by(Rc::new(record));
+    }
+
+    fn pick<'c>(&self, cluster: &'c Cluster) -> Result<std::borrow::Cow<'c, Endpoint>, Failure> {
+        let destination = self.asked.exchange.downstream.connection.destination;
+        let mut tried = self.tried.borrow_mut();
+        let retry = self.forward.retry.as_ref();
+        let avoided: &[u64] = match retry {
+            Some(retry) if retry.avoid_previous_hosts => &tried,
+            _ => &[],
+        };
+        let attempts = retry.map_or(0, |retry| retry.host_selection_attempts);
+        let endpoint = cluster.endpoint(Some(destination), avoided, attempts)?;
+        tried.push(endpoint.host.id);
+        Ok(endpoint)
+    }
+
+    // A request may meet the end of a connection that was kept open: the server closed it, or is about to go. If it is
+    // proven that nothing was read, or reading it twice does no harm, it goes to a new connection, once, and this is not
+    // a retry.
+    async fn send(
+        &self,
+        cluster: &Cluster,
+        endpoint: &Endpoint,
+    ) -> Result<(Response<Incoming>, Lease), Failure> {
+        let (failure, was_reused) = match self.send_once(cluster, endpoint, false).await {
+            Ok(answer) => return Ok(answer),
+            Err(failed) => failed,
+        };
+        let ended = failure.kind == FailureKind::ConnectionTermination;
+        let harmless = header::request::is_idempotent(&self.asked.parts.method);
+        let replayable = self.asked.upload.is_none_or(|upload| upload.can_replay());
+        if !(ended && replayable && (failure.unsent || (was_reused && harmless))) {
+            return Err(failure);
+        }
+        let again = self.send_once(cluster, endpoint, true).await;
+        again.map_err(|(failure, _)| failure)
+    }
+
+    // The failure comes with whether the connection had been used before.
+    async fn send_once(
+        &self,
+        cluster: &Cluster,
+        endpoint: &Endpoint,
+        fresh: bool,
+    ) -> Result<(Response<Incoming>, Lease), (Failure, bool)> {
+        let downstream = &self.asked.exchange.downstream;
+        let leased = downstream.worker.pools.lease(Wanted {
+            info: &cluster.info,
+            endpoint,
+            alpn: self.asked.alpn,
+            protocol: self.protocol(cluster),
+            preserve_header_case: downstream.manager.preserve_header_case,
+            fresh,
+        });
+        let mut lease = leased.await.map_err(|failure| {
+            self.left(cluster.info.record_of(endpoint, &failure));
+            (failure, false)
+        })?;
+        self.asked.exchange.left_by(Rc::clone(lease.record()));
+        let began = Instant::now();
+        let sent = self.exchange(&mut lease).await;
+        let mut response = sent.map_err(|error| (error.failure, lease.is_reused()))?;
+        lease.learn(response.headers());
+        header::response::service_time(response.headers_mut(), began.elapsed());
+        Ok((response, lease))
+    }
+
+    // An upgrade is HTTP/1's.
+    fn protocol(&self, cluster: &Cluster) -> Protocol {
+        if self.asked.canonical.upgrade.is_some() {
+            return Protocol::Http1;
+        }
+        Protocol::wanted(
+            cluster.info.model.http_protocol,
+            self.asked.exchange.version(),
+        )
+    }
+
+    async fn exchange(&self, lease: &mut Lease) -> Result<Response<Incoming>, SendError> {
+        let http1 = lease.protocol() == Protocol::Http1;
+        let gate = (http1 && self.asked.canonical.expects_continue).then(Gate::default);
+        let mut request = self.request(lease.protocol(), gate.clone());
+        let Some(gate) = gate else {
+            return lease.send(request).await;
+        };
+        let opener = gate.clone();
+        hyper::ext::on_informational(&mut request, move |response| {
+            if response.status() == http::StatusCode::CONTINUE {
+                opener.open();
+            }
+        });
+        let mut sending = pin!(lease.send(request));
+        let result = tokio::select! {
+            result = &mut sending => result,
+            () = sleep(CONTINUE) => {
+                gate.open();
+                sending.await
+            }
+        };
+        // A final answer instead of `100 Continue`: the body is not wanted.
+        gate.close();
+        result
+    }
+
+    fn request(&self, protocol: Protocol, gate: Option<Gate>) -> Request<Body> {
+        let Asked {
+            parts,
+            canonical,
+            upload,
+            operation,
+            tells_attempt,
+            exchange,
+            ..
+        } = self.asked;
+        let additions = Additions {
+            attempt: tells_attempt.then(|| self.number.get()),
+            expected_timeout: self.limits.expected(),
+            operation: *operation,
+        };
+        let mut head = outgoing(parts, parts.headers.clone(), canonical, protocol, additions);
+        if exchange.downstream.manager.preserve_header_case {
+            head.extensions = parts.extensions.clone();
+        }
+        let body = upload.map_or_else(Body::empty, |upload| Body::upload(upload, gate));
+        Request::from_parts(head, body)
+    }
+}
+
+fn permit(cluster: &Cluster) -> Result<Permit, Failure> {
+    let limits = &cluster.info.model.limits;
+    let permit = cluster.info.breaker.acquire(limits, Resource::Requests);
+    permit.ok_or_else(|| Failure::unsent(FailureKind::Overflow))
+}

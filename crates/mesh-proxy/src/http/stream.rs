@@ -1,0 +1,165 @@
+//! The story of one request.
+
+use super::{
+    Body,
+    body::Upload,
+    canonical::Canonical,
+    downstream::Downstream,
+    exchange::{Exchange, Finish},
+    filter::Choices,
+    header,
+    local_reply::LocalReply,
+    route::{Action, DirectResponse, Route},
+    router,
+};
+use http::{HeaderValue, Request, Response, request::Parts};
+use hyper::body::Incoming;
+use mesh_model::name::Direction;
+use std::{convert::Infallible, rc::Rc};
+
+/// Answers a request: by its route's cluster, by its route, or by ourselves.
+pub(super) async fn answer(
+    downstream: Rc<Downstream>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let (mut parts, incoming) = request.into_parts();
+    let exchange = Exchange::begin(downstream, &parts);
+    // An upgrade takes it; else it goes with the response's body.
+    let mut finish = Some(Finish::new(Rc::clone(&exchange)));
+    let answered = ask(&exchange, &mut parts, incoming, &mut finish).await;
+    let mut response = answered.unwrap_or_else(|reply| {
+        exchange.replied(&reply);
+        if reply.closes() {
+            exchange.close();
+        }
+        reply.into_response(exchange.is_grpc(), exchange.downstream.is_peer)
+    });
+    depart(&exchange, &mut response);
+    Ok(match finish {
+        Some(finish) => response.map(|body| body.finishing(finish)),
+        None => response,
+    })
+}
+
+// From the request's arrival to its answer.
+async fn ask(
+    exchange: &Rc<Exchange>,
+    parts: &mut Parts,
+    incoming: Incoming,
+    finish: &mut Option<Finish>,
+) -> Result<Response<Body>, LocalReply> {
+    let Downstream {
+        connection,
+        manager,
+        client_cert,
+        ..
+    } = &*exchange.downstream;
+    let canonical = Canonical::decide(parts, &manager.rules)?;
+    exchange.decided(&canonical);
+    header::request::arrived(
+        &mut parts.headers,
+        connection,
+        manager,
+        client_cert.as_ref(),
+    );
+    let mut choices = Choices::default();
+    for filter in &manager.filters {
+        filter.request(exchange, &mut parts.headers, &mut choices)?;
+    }
+    exchange.sends(&parts.headers);
+
+    let table = exchange.downstream.table();
+    let routes = table.get().ok_or_else(LocalReply::no_route_table)?;
+    let found = routes.find(canonical.host(), canonical.path.path());
+    let found = found.ok_or_else(LocalReply::no_route)?;
+    exchange.routed(&table, found);
+    let route = routes.route(found);
+    let forward = match &route.action {
+        Action::Direct(direct) => return Ok(answer_directly(exchange, direct)),
+        Action::Forward(forward) => forward,
+    };
+    let upload = upload(exchange, incoming);
+    let operation = operation(exchange, parts, route);
+    let asked = router::Asked {
+        exchange,
+        parts,
+        canonical: &canonical,
+        upload: upload.as_ref(),
+        alpn: choices.alpn,
+        operation,
+        tells_attempt: routes.virtual_host(found.0).include_attempt_count,
+    };
+    router::forward(asked, forward, finish).await
+}
+
+// The client's proxy names the operation, for the server's to use in its span; without that, the server's tells its own
+// in the response.
+fn operation<'a>(
+    exchange: &Exchange,
+    parts: &mut Parts,
+    route: &'a Route,
+) -> Option<&'a HeaderValue> {
+    if !exchange.downstream.manager.is_traced {
+        return None;
+    }
+    let operation = route.operation.as_ref();
+    match exchange.downstream.connection.direction {
+        Some(Direction::Outbound) => operation,
+        _ => {
+            if parts.headers.remove(header::DECORATOR_OPERATION).is_none() {
+                exchange.operates(operation);
+            }
+            None
+        }
+    }
+}
+
+fn upload(exchange: &Exchange, incoming: Incoming) -> Option<Rc<Upload>> {
+    if http_body::Body::is_end_stream(&incoming) {
+        return None;
+    }
+    let upload = Upload::new(incoming);
+    exchange.uploads(&upload);
+    Some(upload)
+}
+
+fn answer_directly(exchange: &Exchange, direct: &DirectResponse) -> Response<Body> {
+    exchange.answered("direct_response");
+    let mut response = Response::new(Body::full(direct.body.clone()));
+    *response.status_mut() = direct.status;
+    let headers = response.headers_mut();
+    headers.insert(
+        http::header::CONTENT_LENGTH,
+        HeaderValue::from(direct.body.len()),
+    );
+    if !direct.body.is_empty() {
+        let text = HeaderValue::from_static("text/plain");
+        headers.insert(http::header::CONTENT_TYPE, text);
+    }
+    response
+}
+
+// From the answer to the client: filters in reverse, then what the connection manager does to every response.
+fn depart(exchange: &Exchange, response: &mut Response<Body>) {
+    let Downstream {
+        connection,
+        manager,
+        is_draining,
+        ..
+    } = &*exchange.downstream;
+    let status = response.status();
+    for filter in manager.filters.iter().rev() {
+        filter.response(exchange, response.headers_mut());
+    }
+    let is_http1 = exchange.version() != http::Version::HTTP_2;
+    let operation = exchange.operation();
+    header::response::departing(
+        status,
+        response.headers_mut(),
+        manager,
+        connection.direction,
+        operation.as_ref(),
+        is_http1 && (exchange.closes() || is_draining.get()),
+    );
+    exchange.responds(status, response.headers());
+}

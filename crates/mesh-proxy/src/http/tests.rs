@@ -1,0 +1,4 @@
+//! Whole requests through the proxy, in process, over loopback.
+
+mod harness;
+mod plain;

@@ -1,0 +1,343 @@
+//! A proxy with one listener, servers that do as they are told byte by byte, and clients as plain.
+
+use crate::{
+    connection::{Connection, DownstreamPeer},
+    http::{
+        Manager,
+        downstream::tests::connection,
+        exchange::tests::{Seen, take},
+        manager::tests::model,
+        route::tests::{configuration, forward},
+        serve,
+    },
+    tls::Stream,
+    upstream::cluster::tests::cluster,
+    worker::{Shared, Worker},
+};
+use mesh_model::{
+    cluster,
+    http::HttpConnectionManager,
+    name::Direction,
+    route::{self, RouteAction},
+};
+use std::{
+    cell::RefCell, collections::VecDeque, future::Future, net::SocketAddr, rc::Rc, sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::{LocalSet, spawn_local},
+};
+use tokio_util::sync::CancellationToken;
+
+/// Longest time that anything in a test may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs a test on one thread, as a worker does.
+pub(super) fn run<F: Future<Output = ()>>(test: F) {
+    on(false, test);
+}
+
+/// The same with a clock that jumps to the next timer when nothing else happens.
+pub(super) fn run_paused<F: Future<Output = ()>>(test: F) {
+    on(true, test);
+}
+
+fn on<F: Future<Output = ()>>(paused: bool, test: F) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(paused)
+        .build()
+        .expect("a runtime");
+    take();
+    LocalSet::new().block_on(&runtime, async {
+        if paused {
+            return test.await;
+        }
+        tokio::time::timeout(PATIENCE, test)
+            .await
+            .expect("the test takes too long");
+    });
+}
+
+/// What a proxy is made of. The default: outbound, everything goes to cluster `c`.
+pub(super) struct Setup {
+    pub(super) manager: HttpConnectionManager,
+    pub(super) routes: Vec<route::Route>,
+    pub(super) clusters: Vec<cluster::Cluster>,
+    pub(super) connection: Connection,
+}
+
+impl Setup {
+    /// To these servers.
+    pub(super) fn to(servers: &[SocketAddr]) -> Self {
+        Self {
+            manager: model(),
+            routes: vec![forward("/", "c")],
+            clusters: vec![cluster("c", servers)],
+            connection: connection(Direction::Outbound),
+        }
+    }
+
+    /// Changes the only route.
+    pub(super) fn route(mut self, change: impl FnOnce(&mut route::Forward)) -> Self {
+        let RouteAction::Forward(forward) = &mut self.routes[0].action else {
+            unreachable!("a forward")
+        };
+        change(forward);
+        self
+    }
+
+    /// Changes the only cluster.
+    pub(super) fn cluster(mut self, change: impl FnOnce(&mut cluster::Cluster)) -> Self {
+        change(&mut self.clusters[0]);
+        self
+    }
+
+    /// Changes the connection manager.
+    pub(super) fn manager(mut self, change: impl FnOnce(&mut HttpConnectionManager)) -> Self {
+        change(&mut self.manager);
+        self
+    }
+
+    /// The client is a peer that proved who it is.
+    pub(super) fn from_peer(mut self) -> Self {
+        self.connection = Connection {
+            tls: Some(DownstreamPeer {
+                uri_san: Some("spiffe://td/ns/a/sa/client".into()),
+                local_uri_san: Some("spiffe://td/ns/a/sa/server".into()),
+                certificate: Some(Arc::from(&b"der"[..])),
+                alpn: None,
+            }),
+            ..connection(Direction::Inbound)
+        };
+        self
+    }
+
+    /// Starts it.
+    pub(super) async fn start(self) -> Proxy {
+        let shared = Arc::<Shared>::default();
+        for cluster in self.clusters {
+            shared.clusters.apply(cluster, &shared.secrets);
+        }
+        let routes = configuration("80", vec![("all", vec!["*"], self.routes)]);
+        shared.routes.apply(&routes, &shared.clusters);
+        let manager = Manager::compile(&self.manager, None, &shared).expect("compiles");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let proxy = Proxy {
+            address: listener.local_addr().expect("an address"),
+            worker: Rc::new(Worker::new(0, Arc::clone(&shared))),
+            shared,
+            drain: CancellationToken::new(),
+        };
+        let connection = Rc::new(self.connection);
+        let (worker, drain) = (Rc::clone(&proxy.worker), proxy.drain.clone());
+        let manager = Arc::new(manager);
+        spawn_local(async move {
+            while let Ok((tcp, _)) = listener.accept().await {
+                let _ = tcp.set_nodelay(true);
+                let io = Stream::plain(tcp);
+                let (connection, manager) = (Rc::clone(&connection), Arc::clone(&manager));
+                spawn_local(serve(
+                    io,
+                    connection,
+                    manager,
+                    Rc::clone(&worker),
+                    drain.clone(),
+                ));
+            }
+        });
+        proxy
+    }
+}
+
+/// A proxy that runs.
+pub(super) struct Proxy {
+    pub(super) address: SocketAddr,
+    pub(super) shared: Arc<Shared>,
+    pub(super) worker: Rc<Worker>,
+    pub(super) drain: CancellationToken,
+}
+
+impl Proxy {
+    /// A new connection to it.
+    pub(super) async fn connect(&self) -> Wire {
+        Wire::to(self.address).await
+    }
+
+    /// Sends `request` on a new connection and returns all that comes back until the proxy closes it.
+    pub(super) async fn ask(&self, request: &str) -> String {
+        let mut wire = self.connect().await;
+        wire.send(request).await;
+        wire.rest().await
+    }
+
+    /// What telemetry was told of the only request since the last call.
+    pub(super) async fn seen(&self) -> Seen {
+        let mut all = self.all_seen(1).await;
+        all.remove(0)
+    }
+
+    /// What telemetry was told of the `n` requests since the last call.
+    pub(super) async fn all_seen(&self, n: usize) -> Vec<Seen> {
+        let mut all = take();
+        for _ in 0..1000 {
+            if all.len() >= n {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            all.extend(take());
+        }
+        assert_eq!(all.len(), n, "{all:?}");
+        all
+    }
+}
+
+/// A connection as bytes.
+pub(super) struct Wire(pub(super) TcpStream, Vec<u8>);
+
+impl Wire {
+    pub(super) async fn to(address: SocketAddr) -> Self {
+        let tcp = TcpStream::connect(address).await.expect("connected");
+        tcp.set_nodelay(true).expect("an option");
+        Self(tcp, vec![])
+    }
+
+    pub(super) async fn send(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).await.expect("sent");
+    }
+
+    /// All bytes up to and with `end`; the rest is kept. Panics if the connection ends before.
+    pub(super) async fn until(&mut self, end: &str) -> String {
+        loop {
+            if let Some(at) = find(&self.1, end.as_bytes()) {
+                let rest = self.1.split_off(at + end.len());
+                let all = std::mem::replace(&mut self.1, rest);
+                return String::from_utf8(all).expect("text");
+            }
+            let n = self.0.read_buf(&mut self.1).await.unwrap_or(0);
+            assert!(
+                n > 0,
+                "ended before {end:?}: {:?}",
+                String::from_utf8_lossy(&self.1)
+            );
+        }
+    }
+
+    /// A message with its body, by content-length.
+    pub(super) async fn message(&mut self) -> String {
+        let head = self.until("\r\n\r\n").await;
+        let length = header(&head, "content-length").map_or(0, |l| l.parse().expect("a number"));
+        while self.1.len() < length {
+            let n = self.0.read_buf(&mut self.1).await.unwrap_or(0);
+            assert!(n > 0, "ended in a body of {length}");
+        }
+        let rest = self.1.split_off(length);
+        let body = std::mem::replace(&mut self.1, rest);
+        head + &String::from_utf8(body).expect("text")
+    }
+
+    /// All that comes until the other side closes, or resets.
+    pub(super) async fn rest(&mut self) -> String {
+        while matches!(self.0.read_buf(&mut self.1).await, Ok(n) if n > 0) {}
+        String::from_utf8_lossy(&std::mem::take(&mut self.1)).into_owned()
+    }
+
+    /// Closes without waiting for anything: the peer sees a reset.
+    pub(super) fn reset(self) {
+        socket2::SockRef::from(&self.0)
+            .set_linger(Some(Duration::ZERO))
+            .expect("an option");
+    }
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|w| w == wanted)
+}
+
+/// Value of the first header of that name in a message.
+pub(super) fn header<'a>(message: &'a str, name: &str) -> Option<&'a str> {
+    let head = message.split("\r\n\r\n").next()?;
+    head.lines().skip(1).find_map(|line| {
+        let (n, value) = line.split_once(':')?;
+        n.eq_ignore_ascii_case(name).then(|| value.trim())
+    })
+}
+
+/// What a server does on one connection.
+pub(super) type Script = Box<dyn FnOnce(Wire) -> std::pin::Pin<Box<dyn Future<Output = ()>>>>;
+
+/// Makes a script of an async closure.
+pub(super) fn script<F: Future<Output = ()> + 'static>(
+    act: impl FnOnce(Wire) -> F + 'static,
+) -> Script {
+    Box::new(move |wire| Box::pin(act(wire)))
+}
+
+/// A server whose connections follow one script each, in the order of their arrival; further ones are closed at once.
+pub(super) struct Server {
+    pub(super) address: SocketAddr,
+    requests: Rc<RefCell<Vec<String>>>,
+}
+
+impl Server {
+    /// Follows `scripts`.
+    pub(super) async fn scripted(scripts: impl IntoIterator<Item = Script>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let server = Self {
+            address: listener.local_addr().expect("an address"),
+            requests: Rc::default(),
+        };
+        let mut scripts: VecDeque<Script> = scripts.into_iter().collect();
+        spawn_local(async move {
+            while let Ok((tcp, _)) = listener.accept().await {
+                let _ = tcp.set_nodelay(true);
+                if let Some(script) = scripts.pop_front() {
+                    spawn_local(script(Wire(tcp, vec![])));
+                }
+            }
+        });
+        server
+    }
+
+    /// Answers every request on every connection with `response`.
+    pub(super) async fn answering(response: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let server = Self {
+            address: listener.local_addr().expect("an address"),
+            requests: Rc::default(),
+        };
+        let requests = Rc::clone(&server.requests);
+        spawn_local(async move {
+            while let Ok((tcp, _)) = listener.accept().await {
+                let _ = tcp.set_nodelay(true);
+                let requests = Rc::clone(&requests);
+                spawn_local(async move {
+                    let mut wire = Wire(tcp, vec![]);
+                    while wire.has_more().await {
+                        let request = wire.message().await;
+                        requests.borrow_mut().push(request);
+                        wire.send(response).await;
+                    }
+                });
+            }
+        });
+        server
+    }
+
+    /// The requests that it has answered.
+    pub(super) fn requests(&self) -> Vec<String> {
+        self.requests.borrow().clone()
+    }
+}
+
+impl Wire {
+    /// Whether bytes are there, or come; not if the other side has closed.
+    pub(super) async fn has_more(&mut self) -> bool {
+        !self.1.is_empty() || matches!(self.0.read_buf(&mut self.1).await, Ok(n) if n > 0)
+    }
+}
+
+/// A plain 200 with the body `ok`.
+pub(super) const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
