@@ -3,17 +3,16 @@
 //! In the order of a start: sockets, so that a port in use is known at once; the source; debug pages, which say what is
 //! still missing; when the world is known (it names the trust domain) the authority; then xDS and certificates.
 
+mod failure; // why it cannot run
 mod renewal; // what is read and issued again while the process runs
+mod sockets; // what it listens on
+
+pub use failure::Failure;
 
 use crate::{
     ca::{
-        CertificateAuthority,
-        caller::Authenticator,
-        directory::{CaDirectory, CaError},
-        issuer_keys::KeyError,
-        server_certificate::ServerCertificate,
-        service::CertificateService,
-        token::TokenVerifier,
+        CertificateAuthority, caller::Authenticator, directory::CaDirectory,
+        server_certificate::ServerCertificate, service::CertificateService, token::TokenVerifier,
     },
     config::Settings,
     metrics::Metrics,
@@ -26,7 +25,6 @@ use crate::{
         debug::{About, Pages},
         grpc::{self, ServerSettings},
         http,
-        listen::{self, BindError},
     },
     snapshot::{ClusterIdentity, World},
     watch::{Folder, Problem, Source},
@@ -38,60 +36,10 @@ use mesh_runtime::{
     shutdown::{Shutdown, Signals},
     tasks::Tasks,
 };
+use sockets::Sockets;
 use std::sync::{Arc, OnceLock};
 use tokio::{net::TcpListener, sync::watch};
 use tonic::service::Routes;
-
-/// Why the control plane cannot run, and what the operator can do about it.
-#[derive(Debug)]
-pub struct Failure {
-    /// Why.
-    pub error: anyhow::Error,
-    /// What to do, where that is known.
-    pub hint: Option<String>,
-}
-
-impl Failure {
-    fn hinted(error: impl Into<anyhow::Error>, hint: impl Into<String>) -> Self {
-        Self {
-            error: error.into(),
-            hint: Some(hint.into()),
-        }
-    }
-}
-
-impl From<anyhow::Error> for Failure {
-    fn from(error: anyhow::Error) -> Self {
-        Self { error, hint: None }
-    }
-}
-
-impl From<BindError> for Failure {
-    fn from(error: BindError) -> Self {
-        let hint = error.hint();
-        Self::hinted(error, hint)
-    }
-}
-
-impl From<CaError> for Failure {
-    fn from(error: CaError) -> Self {
-        let hint = error.hint();
-        Self::hinted(
-            anyhow::Error::new(error).context("no certificate authority"),
-            hint,
-        )
-    }
-}
-
-impl From<KeyError> for Failure {
-    fn from(error: KeyError) -> Self {
-        let error = anyhow::Error::new(error).context("--token-key");
-        Self::hinted(
-            error,
-            "the public key of the issuer of service account tokens, in PEM or as a JWK set",
-        )
-    }
-}
 
 /// Runs until a signal asks for the end.
 ///
@@ -105,23 +53,8 @@ pub async fn run(settings: Settings) -> Result<(), Failure> {
     shutdown.while_running(signals, app.run(sockets)).await
 }
 
-struct Sockets {
-    http: Option<TcpListener>,
-    grpc: Option<TcpListener>,
-    secure_grpc: Option<TcpListener>,
-    monitoring: Option<TcpListener>,
-}
-
-impl Sockets {
-    async fn bind(settings: &Settings) -> Result<Self, BindError> {
-        Ok(Self {
-            http: listen::bind(&settings.http, "--httpAddr").await?,
-            grpc: listen::bind(&settings.grpc, "--grpcAddr").await?,
-            secure_grpc: listen::bind(&settings.secure_grpc, "--secureGRPCAddr").await?,
-            monitoring: listen::bind(&settings.monitoring, "--monitoringAddr").await?,
-        })
-    }
-}
+/// What the source does not understand at the moment.
+type Problems = watch::Receiver<Arc<[Problem]>>;
 
 struct App {
     settings: Settings,
@@ -172,7 +105,7 @@ impl App {
             let identities = self.identities(&world)?;
             // What fails here for ever should be said now rather than per request.
             let _ = pages.authenticator.set(identities.authenticator.clone());
-            self.start_renewal(&identities);
+            self.start_renewal(&identities, hub.publications.clone());
             self.start_grpc(sockets.grpc, sockets.secure_grpc, &hub, identities);
             signing.met();
             tracing::info!("ready");
@@ -185,7 +118,7 @@ impl App {
         Ok(())
     }
 
-    fn start_pipeline(&self) -> Result<(Publications, watch::Receiver<Arc<[Problem]>>), Failure> {
+    fn start_pipeline(&self) -> Result<(Publications, Problems), Failure> {
         let settings = &self.settings;
         let folder = Folder::open(&settings.config_dir).map_err(|e| {
             Failure::hinted(
@@ -242,7 +175,7 @@ impl App {
         http: Option<TcpListener>,
         monitoring: Option<TcpListener>,
         hub: &Hub,
-        problems: watch::Receiver<Arc<[Problem]>>,
+        problems: Problems,
     ) -> Arc<Pages> {
         let pages = Arc::new(Pages {
             hub: hub.clone(),
@@ -312,11 +245,12 @@ impl App {
         })
     }
 
-    fn start_renewal(&self, identities: &Identities) {
+    fn start_renewal(&self, identities: &Identities, publications: Publications) {
         let renewal = renewal::Renewal::new(
             identities.authority.clone(),
             identities.certificate.clone(),
             identities.authenticator.clone(),
+            publications,
             self.metrics.clone(),
         );
         self.tasks

@@ -10,6 +10,7 @@ pub mod bundle; // PEM bundles
 pub mod caller; // who asks
 pub mod directory; // the files of --ca-dir
 pub mod issuer_keys; // keys that tokens are checked with
+pub mod lifetime; // how long certificates live
 pub mod limit; // how often one caller may ask
 pub mod request; // signing requests
 pub mod server_certificate; // the certificate that port 15012 shows
@@ -17,9 +18,10 @@ pub mod service; // the gRPC service
 pub mod token; // service account tokens
 
 use arc_swap::ArcSwap;
-use authority::{Authority, Lifetime};
+use authority::Authority;
 use caller::Caller;
 use directory::{CaDirectory, CaError};
+use lifetime::Lifetime;
 use limit::CallerLimit;
 use request::SigningRequest;
 use std::{sync::Arc, time::SystemTime};

@@ -148,11 +148,11 @@ pub struct Typed {
         help_heading = "Certificates"
     )]
     pub token_audience: Vec<String>,
-    /// DNS names and addresses in the control plane's own certificate.
+    /// DNS names and addresses in the control plane's own certificate. Default: `istiod` and `istiod.NAMESPACE` with the
+    /// forms that the cluster's DNS gives it, and this machine's own names.
     #[arg(
         long,
         env = "DNS_NAMES",
-        default_value = "istiod.istio-system.svc,istiod.istio-system,istiod,localhost,127.0.0.1,::1",
         value_delimiter = ',',
         value_name = "NAME",
         help_heading = "Certificates"

@@ -4,6 +4,7 @@
 use crate::{
     ca::{CertificateAuthority, caller::Authenticator, server_certificate::ServerCertificate},
     metrics::Metrics,
+    push::pipeline::Publications,
 };
 use mesh_runtime::shutdown::Shutdown;
 use std::{
@@ -21,6 +22,7 @@ pub(super) struct Renewal {
     authority: Arc<CertificateAuthority>,
     certificate: Arc<ServerCertificate>,
     authenticator: Arc<Authenticator>,
+    publications: Publications,
     metrics: Arc<Metrics>,
     /// What was wrong the last time, by subject: said once, not every time.
     said: HashMap<&'static str, String>,
@@ -31,12 +33,14 @@ impl Renewal {
         authority: Arc<CertificateAuthority>,
         certificate: Arc<ServerCertificate>,
         authenticator: Arc<Authenticator>,
+        publications: Publications,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             authority,
             certificate,
             authenticator,
+            publications,
             metrics,
             said: HashMap::new(),
         }
@@ -87,6 +91,7 @@ impl Renewal {
                 &e,
             ),
         }
+        self.check_trust_domain();
         let expiry = self
             .authority
             .authority()
@@ -95,6 +100,27 @@ impl Renewal {
         self.metrics
             .root_expiry_seconds
             .set(expiry.unwrap_or_default().as_secs());
+    }
+
+    /// Certificates keep the trust domain of the start; configuration that names another is of no use with them.
+    fn check_trust_domain(&mut self) {
+        let published = self.publications.borrow().clone();
+        let wanted = published.map(|p| p.world.mesh().trust_domain.clone());
+        let authority = self.authority.authority();
+        match wanted.filter(|wanted| wanted != authority.trust_domain()) {
+            Some(wanted) => {
+                let reason = format!(
+                    "{} is signed for, {wanted} is configured",
+                    authority.trust_domain()
+                );
+                self.say(
+                    "trust domain",
+                    "trustDomain has changed: restart the control plane",
+                    reason,
+                );
+            }
+            None => self.mended("trust domain"),
+        }
     }
 
     fn mended(&mut self, subject: &'static str) {
@@ -109,6 +135,10 @@ impl Renewal {
             .map(ToString::to_string)
             .collect::<Vec<_>>()
             .join(": ");
+        self.say(subject, what, reason);
+    }
+
+    fn say(&mut self, subject: &'static str, what: &str, reason: String) {
         if self.said.get(subject) != Some(&reason) {
             tracing::error!(reason, "{what}");
             self.said.insert(subject, reason);
@@ -119,7 +149,12 @@ impl Renewal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ca::{authority::Lifetime, directory::CaDirectory};
+    use crate::{
+        ca::{directory::CaDirectory, lifetime::Lifetime},
+        push::Published,
+        testing::world,
+    };
+    use tokio::sync::watch;
 
     #[tokio::test]
     async fn a_broken_file_is_noted_once_and_the_old_authority_stays() {
@@ -133,10 +168,12 @@ mod tests {
         let certificate = ServerCertificate::issue(authority.clone(), vec!["localhost".into()])
             .expect("certificate");
         let metrics = Arc::new(Metrics::default());
+        let (publisher, publications) = watch::channel(None);
         let mut renewal = Renewal::new(
             authority.clone(),
             Arc::new(certificate),
             Arc::default(),
+            publications,
             metrics.clone(),
         );
         renewal.look(SystemTime::now());
@@ -154,5 +191,13 @@ mod tests {
         std::fs::write(&key, good).expect("written");
         renewal.look(SystemTime::now());
         assert!(renewal.said.is_empty());
+        let other = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata: {mesh: 'trustDomain: other'}\n";
+        publisher.send_replace(Some(Arc::new(Published::first(world(other)))));
+        renewal.look(SystemTime::now());
+        assert!(
+            renewal.said["trust domain"].contains("other is configured"),
+            "{:?}",
+            renewal.said
+        );
     }
 }

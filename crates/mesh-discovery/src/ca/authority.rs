@@ -21,35 +21,6 @@ const CLOCK_SKEW: Duration = Duration::from_secs(2 * 60);
 /// Lifetime of a self-signed root.
 const ROOT_LIFETIME: Duration = Duration::from_secs(3650 * 24 * 3600);
 
-/// How long workload certificates live.
-#[derive(Clone, Copy, Debug)]
-pub struct Lifetime {
-    /// When the request names none (`DEFAULT_WORKLOAD_CERT_TTL`).
-    pub default: Duration,
-    /// At most (`MAX_WORKLOAD_CERT_TTL`).
-    pub max: Duration,
-}
-
-impl Default for Lifetime {
-    fn default() -> Self {
-        const DAY: Duration = Duration::from_secs(24 * 3600);
-        Self {
-            default: DAY,
-            max: 90 * DAY,
-        }
-    }
-}
-
-impl Lifetime {
-    /// The lifetime for a requested one in seconds.
-    pub fn of_request(&self, wanted_s: i64) -> Duration {
-        match u64::try_from(wanted_s) {
-            Ok(s) if s > 0 => Duration::from_secs(s).min(self.max),
-            _ => self.default.min(self.max),
-        }
-    }
-}
-
 /// What the authority signs with, and what its certificates are trusted by.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,

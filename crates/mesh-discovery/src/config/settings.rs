@@ -1,7 +1,7 @@
 //! What was typed → what it means, checked, with all errors at once.
 
 use super::{ListenAddress, Typed};
-use crate::ca::{authority::Lifetime, token::TokenSettings};
+use crate::ca::{lifetime::Lifetime, token::TokenSettings};
 use mesh_api::mesh_config::MeshConfig;
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -88,6 +88,10 @@ impl Settings {
             .and_then(|file| check.mesh_config(file));
         check.folder(&typed.config_dir);
         check.names(&typed.dns_names);
+        let dns_names = match typed.dns_names {
+            names if names.is_empty() => own_names(&typed.namespace, &typed.domain),
+            names => names,
+        };
         let lifetime = Lifetime {
             default: check.duration("--workload-cert-ttl", typed.workload_cert_ttl),
             max: check.duration("--max-workload-cert-ttl", typed.max_workload_cert_ttl),
@@ -132,7 +136,7 @@ impl Settings {
             monitoring: typed.monitoring_addr,
             ca_dir: typed.ca_dir,
             tokens,
-            dns_names: typed.dns_names,
+            dns_names,
             lifetime,
             debounce,
             send_timeout: check.duration("PILOT_XDS_SEND_TIMEOUT", typed.send_timeout),
@@ -147,6 +151,19 @@ impl Settings {
             false => Err(Invalid(check.errors)),
         }
     }
+}
+
+/// The names under which proxies look for the control plane.
+fn own_names(namespace: &str, domain: &str) -> Vec<String> {
+    let short = format!("istiod.{namespace}");
+    let of_service = [
+        "istiod".into(),
+        format!("{short}.svc"),
+        format!("{short}.svc.{domain}"),
+        short,
+    ];
+    let of_machine = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
+    of_service.into_iter().chain(of_machine).collect()
 }
 
 #[derive(Default)]

@@ -26,6 +26,8 @@ fn defaults_listen_in_plaintext_on_loopback_only() {
     assert_eq!(settings.secure_grpc, ListenAddress::Everywhere(15012));
     assert_eq!(settings.monitoring, ListenAddress::Everywhere(15014));
     assert_eq!(settings.debounce, Default::default());
+    let name = "istiod.istio-system.svc.cluster.local";
+    assert!(settings.dns_names.iter().any(|n| n == name));
     assert_eq!(settings.lifetime.max, Duration::from_secs(90 * 24 * 3600));
     assert!(settings.tokens.is_none() && settings.max_connection_age.is_none());
 }

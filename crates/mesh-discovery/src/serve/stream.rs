@@ -45,6 +45,9 @@ pub struct Opening {
     pub address: Option<SocketAddr>,
 }
 
+/// Istio's tools ask for debug pages under such types. Silence would leave them waiting.
+const DEBUG_TYPES: &str = "istio.io/";
+
 type Send = mpsc::Sender<Result<Response, Status>>;
 
 /// Serves a stream to its end.
@@ -159,6 +162,11 @@ impl<'a> Stream<'a> {
             Ok(heard) => {
                 self.note(&heard);
                 Ok(())
+            }
+            Err(Refusal::UnknownType(url)) if url.starts_with(DEBUG_TYPES) => {
+                Err(Status::unimplemented(format!(
+                    "{url} is not served over xDS: ask for /debug/syncz or its siblings by HTTP, on port 15014"
+                )))
             }
             Err(refusal @ Refusal::UnknownType(_)) => {
                 tracing::debug!(connection = self.entry.id, %refusal, "request ignored");

@@ -206,6 +206,24 @@ async fn a_stream_without_a_proper_node_is_ended() {
 }
 
 #[tokio::test]
+async fn tools_that_ask_for_debug_types_are_told_where_they_are() {
+    let plane = Plane::serving(&web(&[])).await;
+    let mut client = plane.delta("a").await;
+    client
+        .request(ResourceType::Cluster, |r| {
+            r.type_url = "istio.io/debug/syncz".into()
+        })
+        .await;
+    let status = client.status().await;
+    assert_eq!(status.code(), tonic::Code::Unimplemented);
+    assert!(
+        status.message().contains("/debug/syncz"),
+        "{}",
+        status.message()
+    );
+}
+
+#[tokio::test]
 async fn f05_a_client_that_takes_nothing_is_dropped_and_delays_nobody() {
     let plane = Plane::with_send_timeout(Duration::from_millis(300)).await;
     let services: String = (0..400).map(|n| service(&format!("s{n}"))).collect();

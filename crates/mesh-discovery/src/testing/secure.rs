@@ -6,12 +6,8 @@ use super::{
 };
 use crate::{
     ca::{
-        CertificateAuthority,
-        authority::{Lifetime, provider},
-        caller::Authenticator,
-        directory::CaDirectory,
-        server_certificate::ServerCertificate,
-        service::CertificateService,
+        CertificateAuthority, authority::provider, caller::Authenticator, directory::CaDirectory,
+        lifetime::Lifetime, server_certificate::ServerCertificate, service::CertificateService,
     },
     serve::{
         ads::Ads,

@@ -76,17 +76,6 @@ fn sec_62_a_foreign_san_in_the_request_is_not_signed() {
 }
 
 #[test]
-fn sec_62_lifetimes_are_capped() {
-    let lifetime = Lifetime::default();
-    let hours = |wanted_s: i64| lifetime.of_request(wanted_s).as_secs() / 3600;
-    assert_eq!(hours(0), 24);
-    assert_eq!(hours(-1), 24);
-    assert_eq!(hours(7200), 2);
-    assert_eq!(hours(10 * 365 * 24 * 3600), 90 * 24);
-    assert_eq!(hours(i64::MAX), 90 * 24);
-}
-
-#[test]
 fn a_leaf_starts_in_the_past_and_ends_with_the_authority() {
     let now = SystemTime::now();
     let authority = authority(now);

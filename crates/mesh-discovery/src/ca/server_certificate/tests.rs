@@ -1,5 +1,5 @@
 use super::*;
-use crate::ca::{authority::Lifetime, directory::CaDirectory};
+use crate::ca::{directory::CaDirectory, lifetime::Lifetime};
 
 fn authority(dir: &std::path::Path) -> Arc<CertificateAuthority> {
     Arc::new(

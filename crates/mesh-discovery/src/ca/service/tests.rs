@@ -1,5 +1,5 @@
 use super::*;
-use crate::ca::{authority::Lifetime, directory::CaDirectory};
+use crate::ca::{directory::CaDirectory, lifetime::Lifetime};
 use mesh_model::SpiffeId;
 use prost_types::{Struct, Value, value::Kind};
 use rcgen::{CertificateParams, KeyPair};

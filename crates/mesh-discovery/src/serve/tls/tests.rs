@@ -9,7 +9,10 @@ use crate::testing::{
 use mesh_xds::ads::ResourceType;
 use serde_json::json;
 use std::time::{Duration, SystemTime};
-use tokio::{io::AsyncReadExt, net::TcpStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use tonic::Code;
 
 async fn plane() -> Secure {
@@ -118,11 +121,17 @@ async fn a_certificate_of_another_mesh_does_not_open_the_door() {
 }
 
 #[tokio::test]
-async fn sec_36_half_open_handshakes_hold_up_nobody() {
+async fn sec_36_half_open_handshakes_and_garbage_hold_up_nobody() {
     let plane = plane().await;
     let mut half_open = Vec::new();
     for _ in 0..200 {
         half_open.push(TcpStream::connect(plane.address).await.expect("connected"));
+    }
+    for _ in 0..50 {
+        let mut stream = TcpStream::connect(plane.address).await.expect("connected");
+        // The server may close before all is written.
+        let _ = stream.write_all(&[0x16, 3, 1, 0xff, 0xff, 1, 2, 3]).await;
+        half_open.push(stream);
     }
     let real = tokio::time::timeout(Duration::from_secs(5), plane.channel(None)).await;
     assert!(real.is_ok());
