@@ -1,0 +1,38 @@
+//! The commands: fetch, read, view, in this order.
+//!
+//! Each gives the text for standard output; warnings go to standard error as they arise.
+
+mod proxy_config;
+
+use crate::args::{Cli, Command};
+use crate::failure::Failure;
+
+/// Runs the command that was typed.
+///
+/// # Errors
+/// Why it could not be done.
+pub(crate) fn run(cli: &Cli) -> Result<String, Failure> {
+    match &cli.command {
+        Command::ProxyConfig(command) => proxy_config::run(command, &cli.namespace),
+    }
+}
+
+impl From<crate::fetch::Error> for Failure {
+    fn from(error: crate::fetch::Error) -> Self {
+        let hint = error.hint();
+        let failure = match error {
+            crate::fetch::Error::File { .. } => Self::bad_data(error),
+            other => anyhow::Error::new(other).into(),
+        };
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+impl From<crate::dump::Error> for Failure {
+    fn from(error: crate::dump::Error) -> Self {
+        Self::bad_data(error)
+    }
+}

@@ -1,0 +1,132 @@
+//! `meshctl proxy-config`.
+
+use serde_json::Value;
+
+use crate::args::{EndpointFilter, Output, ProxyConfig, Source};
+use crate::dump::endpoint::{ClusterLoadAssignment, ClusterStatus};
+use crate::dump::{ConfigDump, Entry, Shape, cluster_statuses};
+use crate::failure::Failure;
+use crate::fetch::{self, PodName, Proxy};
+use crate::view::{cluster, document, endpoint, listener, route};
+
+const CONFIG_DUMP: &str = "/config_dump";
+const CONFIG_DUMP_WITH_ENDPOINTS: &str = "/config_dump?include_eds";
+const CLUSTERS: &str = "/clusters?format=json";
+
+/// How many unknown parts of a dump are named.
+const NAMED: usize = 3;
+
+pub(super) fn run(command: &ProxyConfig, namespace: &str) -> Result<String, Failure> {
+    let resources = |source| Resources { source, namespace };
+    match command {
+        ProxyConfig::Listener {
+            source,
+            filter,
+            style,
+        } => {
+            let entries = listener::select(resources(source).in_use()?, filter);
+            Ok(print(&entries, style.output, || {
+                listener::table(&entries, filter.verbose, false)
+            }))
+        }
+        ProxyConfig::Route {
+            source,
+            filter,
+            style,
+        } => {
+            let entries = route::select(resources(source).in_use()?, filter);
+            Ok(print(&entries, style.output, || {
+                route::table(&entries, filter.verbose, false)
+            }))
+        }
+        ProxyConfig::Cluster {
+            source,
+            filter,
+            style,
+        } => {
+            let entries = cluster::select(resources(source).in_use()?, filter);
+            Ok(print(&entries, style.output, || {
+                cluster::table(&entries, false)
+            }))
+        }
+        ProxyConfig::Endpoint {
+            source,
+            filter,
+            style,
+        } => resources(source).endpoints(filter, style.output),
+        ProxyConfig::Eds {
+            source,
+            filter,
+            style,
+        } => {
+            let dump = read(&resources(source).text(CONFIG_DUMP_WITH_ENDPOINTS)?)?;
+            sent(&dump, filter, style.output)
+        }
+    }
+}
+
+/// Where the resources are.
+struct Resources<'a> {
+    source: &'a Source,
+    namespace: &'a str,
+}
+
+impl Resources<'_> {
+    /// The file, or what the proxy answers to `path`.
+    fn text(&self, path: &str) -> Result<String, Failure> {
+        match (&self.source.file, &self.source.pod) {
+            (Some(file), _) => Ok(fetch::file(file)?),
+            (None, Some(pod)) => Ok(Proxy::find(&PodName::new(pod, self.namespace))?.get(path)?),
+            (None, None) => Err(Failure::usage("a pod or --file is needed")),
+        }
+    }
+
+    fn in_use<T: Shape>(&self) -> Result<Vec<Entry<T>>, Failure> {
+        Ok(read(&self.text(CONFIG_DUMP)?)?.in_use()?)
+    }
+
+    /// From a proxy, or from a file of either answer that has endpoints.
+    fn endpoints(&self, filter: &EndpointFilter, output: Output) -> Result<String, Failure> {
+        let text = self.text(CLUSTERS)?;
+        if is_config_dump(&text) {
+            return sent(&read(&text)?, filter, output);
+        }
+        let entries: Vec<Entry<ClusterStatus>> = endpoint::select(cluster_statuses(&text)?, filter);
+        Ok(print(&entries, output, || {
+            endpoint::table(&entries, filter, false)
+        }))
+    }
+}
+
+fn is_config_dump(text: &str) -> bool {
+    serde_json::from_str::<Value>(text).is_ok_and(|json| json.get("configs").is_some())
+}
+
+fn read(text: &str) -> Result<ConfigDump, Failure> {
+    let dump = ConfigDump::read(text)?;
+    let ignored = dump.ignored();
+    let more = ignored.len().saturating_sub(NAMED);
+    for place in ignored.take(NAMED) {
+        eprintln!("warning: left out, because it is not known to this version: {place}");
+    }
+    if more > 0 {
+        eprintln!("warning: and {more} more");
+    }
+    Ok(dump)
+}
+
+fn sent(dump: &ConfigDump, filter: &EndpointFilter, output: Output) -> Result<String, Failure> {
+    let entries: Vec<Entry<ClusterLoadAssignment>> = endpoint::select_sent(dump.in_use()?, filter);
+    Ok(print(&entries, output, || {
+        endpoint::sent_table(&entries, filter, false)
+    }))
+}
+
+fn print<T>(entries: &[Entry<T>], output: Output, table: impl Fn() -> String) -> String {
+    let list = || entries.iter().map(|entry| entry.json.clone()).collect();
+    match output {
+        Output::Short => table(),
+        Output::Json => document::json(&list()),
+        Output::Yaml => document::yaml(&list()),
+    }
+}

@@ -1,0 +1,138 @@
+//! A proxy's configuration, read: its resources with their JSON in Istio's style.
+//!
+//! Every proxy prints its fields in snake case. They are read as the protobuf messages that they are, and printed in
+//! lower camel case from those, so that the keys of maps and structs stay what they are.
+
+pub(crate) mod address;
+pub(crate) mod cluster;
+pub(crate) mod endpoint;
+pub(crate) mod listener;
+pub(crate) mod metadata;
+pub(crate) mod route;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use mesh_xds::json::{Dump, DumpError, Pool, PrintError, ReadError, Stage, Style, resources};
+
+const CLUSTERS: &str = "envoy.admin.v3.Clusters";
+
+/// Why an answer of a proxy could not be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// It is no JSON.
+    #[error("not JSON")]
+    Syntax(#[from] serde_json::Error),
+    /// It is no config dump.
+    #[error(transparent)]
+    Dump(#[from] DumpError),
+    /// It is no answer of `/clusters`.
+    #[error("not what a proxy answers to /clusters?format=json")]
+    Clusters(#[source] ReadError),
+    /// It nests without end.
+    #[error("a resource cannot be printed")]
+    Print(#[from] PrintError),
+    /// A resource has a form that we do not expect; a mistake of ours.
+    #[error("a resource named `{name}` has an unexpected form")]
+    Shape {
+        /// Its name.
+        name: String,
+        /// What is unexpected.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+/// One resource.
+#[derive(Debug)]
+pub(crate) struct Entry<T> {
+    /// The part of it that tables show.
+    pub(crate) shape: T,
+    /// All of it, in Istio's JSON without its type.
+    pub(crate) json: Value,
+    /// What the proxy does with it.
+    pub(crate) stage: Stage,
+}
+
+/// A kind of resource that we show.
+pub(crate) trait Shape: DeserializeOwned {
+    /// Full name of its message.
+    const MESSAGE: &'static str;
+}
+
+/// What a proxy is configured with.
+#[derive(Debug)]
+pub(crate) struct ConfigDump {
+    pool: Pool,
+    dump: Dump,
+}
+
+impl ConfigDump {
+    /// Reads the answer to `/config_dump`.
+    ///
+    /// # Errors
+    /// If the text is something else.
+    pub(crate) fn read(text: &str) -> Result<Self, Error> {
+        let pool = Pool::load();
+        let dump = resources(&pool, &serde_json::from_str(text)?)?;
+        Ok(Self { pool, dump })
+    }
+
+    /// The places of what this version does not know, with the reason.
+    pub(crate) fn ignored(&self) -> impl ExactSizeIterator<Item = String> + '_ {
+        self.dump.ignored.iter().map(ToString::to_string)
+    }
+
+    /// The resources of one kind that are in use: those from the control plane first, then those of the bootstrap.
+    ///
+    /// # Errors
+    /// If one cannot be printed.
+    pub(crate) fn in_use<T: Shape>(&self) -> Result<Vec<Entry<T>>, Error> {
+        let mut entries = self.all::<T>()?;
+        entries.retain(|entry| matches!(entry.stage, Stage::Active | Stage::Static));
+        entries.sort_by_key(|entry| entry.stage == Stage::Static);
+        Ok(entries)
+    }
+
+    fn all<T: Shape>(&self) -> Result<Vec<Entry<T>>, Error> {
+        let of_kind = |resource: &&mesh_xds::json::Resource| {
+            resource.type_url.rsplit('/').next() == Some(T::MESSAGE)
+        };
+        let resources = self.dump.resources.iter().filter(of_kind);
+        resources
+            .map(|resource| {
+                let json = self.pool.print(T::MESSAGE, &resource.bytes, Style::Istio)?;
+                entry(json, &resource.name, resource.stage)
+            })
+            .collect()
+    }
+}
+
+/// Reads the answer to `/clusters?format=json`: the state of every cluster.
+///
+/// # Errors
+/// If the text is something else.
+pub(crate) fn cluster_statuses(text: &str) -> Result<Vec<Entry<endpoint::ClusterStatus>>, Error> {
+    let pool = Pool::load();
+    let (bytes, _) = pool
+        .read_known(CLUSTERS, &serde_json::from_str(text)?)
+        .map_err(Error::Clusters)?;
+    let mut json = pool.print(CLUSTERS, &bytes, Style::Istio)?;
+    let statuses = match json.get_mut("clusterStatuses").map(Value::take) {
+        Some(Value::Array(statuses)) => statuses,
+        _ => Vec::new(),
+    };
+    let name = |status: &Value| status["name"].as_str().unwrap_or_default().to_owned();
+    statuses
+        .into_iter()
+        .map(|status| entry(status.clone(), &name(&status), Stage::Active))
+        .collect()
+}
+
+fn entry<T: DeserializeOwned>(json: Value, name: &str, stage: Stage) -> Result<Entry<T>, Error> {
+    let shape = T::deserialize(&json).map_err(|source| Error::Shape {
+        name: name.to_owned(),
+        source,
+    })?;
+    Ok(Entry { shape, json, stage })
+}

@@ -1,0 +1,174 @@
+//! One HTTP request through a Unix socket.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Bytes;
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
+
+/// How long an answer may take; a large proxy needs seconds to print its configuration.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// Nobody listens.
+    #[error("cannot reach {peer} at {}", socket.display())]
+    Connect {
+        /// Who was asked.
+        peer: String,
+        /// Where.
+        socket: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The connection broke.
+    #[error("{peer} did not answer {path}")]
+    Broken {
+        /// Who was asked.
+        peer: String,
+        /// What.
+        path: String,
+        /// How.
+        #[source]
+        source: hyper::Error,
+    },
+    /// It took too long.
+    #[error("{peer} did not answer {path} in {} s", DEADLINE.as_secs())]
+    Late {
+        /// Who was asked.
+        peer: String,
+        /// What.
+        path: String,
+    },
+    /// It refused.
+    #[error("{peer} answered {path} with {status}: {text}")]
+    Refused {
+        /// Who was asked.
+        peer: String,
+        /// What.
+        path: String,
+        /// The status of the answer.
+        status: StatusCode,
+        /// Its text.
+        text: String,
+    },
+    /// No runtime to ask with.
+    #[error("cannot start")]
+    Runtime(#[from] io::Error),
+}
+
+impl Error {
+    /// What the user can do about it.
+    pub(crate) fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Connect { source, .. } => match source.kind() {
+                io::ErrorKind::PermissionDenied => "the demo runs as root: use sudo",
+                io::ErrorKind::ConnectionRefused => {
+                    "the demo that made this socket has ended; start it again"
+                }
+                _ => "the pod may have gone; try again",
+            },
+            Self::Broken { .. } => {
+                "nothing may listen there yet: see the pod's log, or try again in a moment"
+            }
+            Self::Late { .. } | Self::Refused { .. } | Self::Runtime(_) => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+/// A server behind a Unix socket.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    path: PathBuf,
+    peer: String,
+}
+
+impl Socket {
+    /// `peer` is what messages call the server.
+    pub(crate) fn new(path: PathBuf, peer: String) -> Self {
+        Self { path, peer }
+    }
+
+    /// The body of the answer to `GET path`.
+    ///
+    /// # Errors
+    /// If there is none, or its status is not 200.
+    pub(crate) fn get(&self, path: &str) -> Result<String, Error> {
+        self.ask(Method::GET, path)
+    }
+
+    fn ask(&self, method: Method, path: &str) -> Result<String, Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let answer = runtime
+            .block_on(async { tokio::time::timeout(DEADLINE, self.exchange(method, path)).await });
+        answer.unwrap_or_else(|_| {
+            Err(Error::Late {
+                peer: self.peer.clone(),
+                path: path.to_owned(),
+            })
+        })
+    }
+
+    async fn exchange(&self, method: Method, path: &str) -> Result<String, Error> {
+        let stream = UnixStream::connect(&self.path)
+            .await
+            .map_err(|source| Error::Connect {
+                peer: self.peer.clone(),
+                socket: self.path.clone(),
+                source,
+            })?;
+        let (status, body) =
+            request(stream, method, path)
+                .await
+                .map_err(|source| Error::Broken {
+                    peer: self.peer.clone(),
+                    path: path.to_owned(),
+                    source,
+                })?;
+        let text = String::from_utf8_lossy(&body).into_owned();
+        if status == StatusCode::OK {
+            return Ok(text);
+        }
+        Err(Error::Refused {
+            peer: self.peer.clone(),
+            path: path.to_owned(),
+            status,
+            text: text.trim().to_owned(),
+        })
+    }
+}
+
+async fn request(
+    stream: UnixStream,
+    method: Method,
+    path: &str,
+) -> hyper::Result<(StatusCode, Bytes)> {
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let mut request = Request::new(Empty::<Bytes>::new());
+    *request.method_mut() = method;
+    *request.uri_mut() = path.parse().unwrap_or_default();
+    request.headers_mut().insert(
+        http::header::HOST,
+        http::HeaderValue::from_static("localhost"),
+    );
+    let answer = async {
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        Ok((status, response.into_body().collect().await?.to_bytes()))
+    };
+    tokio::pin!(answer, connection);
+    tokio::select! {
+        answer = &mut answer => answer,
+        ended = &mut connection => { ended?; answer.await }
+    }
+}
