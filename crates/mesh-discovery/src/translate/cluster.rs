@@ -51,17 +51,20 @@ pub(super) fn outbound(world: &World, client: &Client) -> Vec<Cluster> {
 
 /// Those of the pod's own ports, then that of all others.
 pub(super) fn inbound(world: &World, server: &Server) -> Vec<Cluster> {
-    let sources = sources(&server.client);
+    let (first, other) = sources(&server.client);
     let own = server
         .ports
         .iter()
-        .map(|port| inbound_port(world, port, sources[0].1));
-    let passthrough = sources.iter().map(|(name, source)| Cluster {
-        source_address: Some(*source),
-        idle_timeout: Some(PASSTHROUGH_IDLE),
-        http_protocol: UpstreamHttp::Downstream,
-        ..original_dst(world, (*name).into())
-    });
+        .map(|port| inbound_port(world, port, first.1));
+    let passthrough = [first]
+        .into_iter()
+        .chain(other)
+        .map(|(name, source)| Cluster {
+            source_address: Some(source),
+            idle_timeout: Some(PASSTHROUGH_IDLE),
+            http_protocol: UpstreamHttp::Downstream,
+            ..original_dst(world, name.into())
+        });
     own.chain(passthrough).collect()
 }
 
@@ -92,21 +95,14 @@ pub(super) fn service_ref(service: &Service) -> ServiceRef {
     }
 }
 
-/// The inbound passthrough clusters of a pod by its IP versions, each with the source of its connections.
-pub(super) fn sources(client: &Client) -> Vec<(&'static str, IpAddr)> {
-    let all = [
-        (
-            INBOUND_PASSTHROUGH_CLUSTER_V4,
-            IpAddr::V4(INBOUND_SOURCE_V4),
-        ),
-        (
-            INBOUND_PASSTHROUGH_CLUSTER_V6,
-            IpAddr::V6(INBOUND_SOURCE_V6),
-        ),
-    ];
-    all.into_iter()
-        .filter(|(_, source)| client.families.reach(*source))
-        .collect()
+/// An inbound passthrough cluster, and the source of its connections.
+type Source = (&'static str, IpAddr);
+
+/// The inbound passthrough clusters of a pod by its IP versions.
+pub(super) fn sources(client: &Client) -> (Source, Option<Source>) {
+    let v4 = (INBOUND_PASSTHROUGH_CLUSTER_V4, INBOUND_SOURCE_V4.into());
+    let v6 = (INBOUND_PASSTHROUGH_CLUSTER_V6, INBOUND_SOURCE_V6.into());
+    client.families.choose(v4, v6)
 }
 
 /// A data plane that cannot choose per request what ALPN it offers needs two clusters for a port of unknown protocol, or

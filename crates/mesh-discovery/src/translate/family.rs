@@ -34,22 +34,24 @@ impl Families {
         }
     }
 
-    /// The addresses that stand for any, IPv4 first.
-    pub(super) fn wildcards(self) -> Vec<IpAddr> {
-        let all = [
-            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-        ];
-        all.into_iter()
-            .filter(|address| self.reach(*address))
-            .collect()
+    /// Of two things, one for each IP version, those that are wanted: at least one, IPv4's first.
+    pub(super) fn choose<T>(self, v4: T, v6: T) -> (T, Option<T>) {
+        match self {
+            Self::V4 => (v4, None),
+            Self::V6 => (v6, None),
+            Self::Dual => (v4, Some(v6)),
+        }
+    }
+
+    /// The addresses that stand for any.
+    pub(super) fn wildcards(self) -> (IpAddr, Option<IpAddr>) {
+        self.choose(Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into())
     }
 
     /// [`Self::wildcards`] at `port`.
-    pub(super) fn any(self, port: u16) -> Vec<SocketAddr> {
-        self.wildcards()
-            .into_iter()
-            .map(|address| SocketAddr::new(address, port))
-            .collect()
+    pub(super) fn any(self, port: u16) -> (SocketAddr, Option<SocketAddr>) {
+        let (first, other) = self.wildcards();
+        let at_port = |address| SocketAddr::new(address, port);
+        (at_port(first), other.map(at_port))
     }
 }

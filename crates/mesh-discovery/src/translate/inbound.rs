@@ -27,14 +27,15 @@ use std::net::IpAddr;
 /// Takes everything that reaches the pod.
 pub(super) fn listener(world: &World, server: &Server) -> Listener {
     let client = &server.client;
-    let unknown = cluster::sources(client)
-        .into_iter()
-        .flat_map(|(name, source)| unknown_ports(world, client, name, source));
+    let (first, other) = cluster::sources(client);
+    let unknown = [first].into_iter().chain(other);
+    let unknown = unknown.flat_map(|(name, source)| unknown_ports(world, client, name, source));
     let known = server
         .ports
         .iter()
         .filter(|p| p.target != INBOUND)
         .flat_map(|port| known_port(world, client, port));
+    let (address, other) = client.families.any(INBOUND);
     Listener {
         name: VIRTUAL_INBOUND.into(),
         bind_to_port: true,
@@ -44,7 +45,7 @@ pub(super) fn listener(world: &World, server: &Server) -> Listener {
             .chain(known)
             .collect(),
         listener_filters: listener_filters(server),
-        ..empty(world, Direction::Inbound, client.families.any(INBOUND))
+        ..empty(world, Direction::Inbound, address, other)
     }
 }
 
@@ -95,7 +96,7 @@ fn unknown_ports(
 
 /// Chains for a port of the pod that a service declares.
 fn known_port(world: &World, client: &Client, port: &InboundPort) -> Vec<FilterChain> {
-    let address = client.families.wildcards()[0];
+    let (address, _) = client.families.wildcards();
     let name = format!("{address}_{}", port.target);
     let cluster = ClusterName::inbound(port.target);
     let chains = Port {

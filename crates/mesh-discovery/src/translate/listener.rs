@@ -32,6 +32,7 @@ pub(super) fn virtual_outbound(world: &World, client: &Client) -> Listener {
         name: "virtualOutbound-catchall-tcp".into(),
         ..unknown(world, client)
     };
+    let (address, other) = client.families.any(OUTBOUND);
     Listener {
         name: VIRTUAL_OUTBOUND.into(),
         bind_to_port: true,
@@ -40,7 +41,7 @@ pub(super) fn virtual_outbound(world: &World, client: &Client) -> Listener {
         // Nothing has to be found out here, so Envoy's own settings stand.
         listener_filters_timeout: Duration::from_secs(15),
         continue_on_listener_filters_timeout: false,
-        ..empty(world, Direction::Outbound, client.families.any(OUTBOUND))
+        ..empty(world, Direction::Outbound, address, other)
     }
 }
 
@@ -57,13 +58,17 @@ pub(super) fn unknown(world: &World, client: &Client) -> FilterChain {
     ))
 }
 
-/// A listener at `addresses` (at least one) without chains.
-pub(super) fn empty(world: &World, direction: Direction, addresses: Vec<SocketAddr>) -> Listener {
-    let address = addresses[0];
+/// A listener at `address`, and at `others` as well, without chains.
+pub(super) fn empty(
+    world: &World,
+    direction: Direction,
+    address: SocketAddr,
+    others: impl IntoIterator<Item = SocketAddr>,
+) -> Listener {
     Listener {
         name: name(address),
         address,
-        additional_addresses: addresses[1..].to_vec(),
+        additional_addresses: others.into_iter().collect(),
         bind_to_port: false,
         use_original_dst: false,
         direction: Some(direction),

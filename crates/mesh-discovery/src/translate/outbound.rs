@@ -40,15 +40,22 @@ pub(super) fn listeners(world: &World, client: &Client) -> Vec<Listener> {
     for (service, port) in world.services().ports() {
         let wanted = match port.protocol.traffic() {
             Traffic::Http if TAKEN.contains(&port.number) => Vec::new(),
-            Traffic::Http => client.families.any(port.number),
+            Traffic::Http => {
+                let (address, other) = client.families.any(port.number);
+                [address].into_iter().chain(other).collect()
+            }
             Traffic::Tcp | Traffic::Auto => own_addresses(client, service, port),
         };
         let addresses: Vec<_> = wanted
             .into_iter()
             .filter(|address| taken.insert(*address))
             .collect();
-        if !addresses.is_empty() {
-            listeners.push(listener(world, client, service, port, addresses));
+        if let Some((address, others)) = addresses.split_first() {
+            let listener = listener(world, client, service, port, *address);
+            listeners.push(Listener {
+                additional_addresses: others.to_vec(),
+                ..listener
+            });
         }
     }
     listeners.push(virtual_outbound(world, client));
@@ -72,7 +79,7 @@ pub(super) fn headless(world: &World, client: &Client, own: &[IpAddr]) -> Vec<Li
                 && client.families.reach(endpoint.address)
                 && !own.contains(&endpoint.address);
             if wanted && taken.insert(address) {
-                listeners.push(listener(world, client, service, port, vec![address]));
+                listeners.push(listener(world, client, service, port, address));
             }
         }
     }
@@ -95,10 +102,9 @@ fn listener(
     client: &Client,
     service: &Service,
     port: &ServicePort,
-    addresses: Vec<SocketAddr>,
+    address: SocketAddr,
 ) -> Listener {
-    let address = addresses[0];
-    let listener = empty(world, Direction::Outbound, addresses);
+    let listener = empty(world, Direction::Outbound, address, None);
     let bytes = || bytes(world, client, service, port);
     match port.protocol.traffic() {
         Traffic::Http => Listener {
