@@ -12,12 +12,12 @@ use mesh_model::tls::{CommonTls, DownstreamTls, PeerValidation};
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::CryptoProvider,
-    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
+    server::{Acceptor, ClientHello, WebPkiClientVerifier, danger::ClientCertVerifier},
     sign::{CertifiedKey, SingleCertAndKey},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{net::TcpStream, time::timeout};
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 
 /// Tickets sent after a full TLS 1.3 handshake: a peer that opens many connections at once has one for each.
 const TICKETS: usize = 4;
@@ -36,7 +36,25 @@ pub struct DownstreamContext {
 struct Built {
     secrets: [SlotVersion; 2],
     config: Arc<ServerConfig>,
+    without_alpn: Arc<ServerConfig>,
     local_uri_san: Option<Arc<str>>,
+}
+
+impl Built {
+    /// A client that offers nothing we speak is served all the same, without an agreed protocol, as Envoy does; rustls
+    /// by itself would refuse it. Peers of the mesh offer names such as `istio` only to steer their connection.
+    fn config_for(&self, hello: &ClientHello<'_>) -> Arc<ServerConfig> {
+        let spoken = &self.config.alpn_protocols;
+        let agrees = match hello.alpn() {
+            Some(mut offered) => offered.any(|protocol| spoken.iter().any(|s| s == protocol)),
+            None => true,
+        };
+        Arc::clone(if agrees {
+            &self.config
+        } else {
+            &self.without_alpn
+        })
+    }
 }
 
 impl DownstreamContext {
@@ -75,8 +93,12 @@ impl DownstreamContext {
         limit: Duration,
     ) -> Result<(TlsStream<Rewind<TcpStream>>, DownstreamPeer), Error> {
         let built = self.built()?;
-        let acceptor = TlsAcceptor::from(Arc::clone(&built.config));
-        let stream = timeout(limit, acceptor.accept(io))
+        let handshake = async {
+            let start = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
+            let config = built.config_for(&start.client_hello());
+            start.into_stream(config).await
+        };
+        let stream = timeout(limit, handshake)
             .await
             .map_err(|_| Error::Timeout)?
             .map_err(Error::Handshake)?;
@@ -109,10 +131,13 @@ impl DownstreamContext {
                 "a server context needs a certificate".into(),
             ))
         })?;
-        let config = Arc::new(self.config(key).map_err(Error::Context)??);
+        let config = self.config(key).map_err(Error::Context)??;
+        let mut without_alpn = config.clone();
+        without_alpn.alpn_protocols.clear();
         let built = Arc::new(Built {
             secrets,
-            config,
+            config: Arc::new(config),
+            without_alpn: Arc::new(without_alpn),
             local_uri_san,
         });
         self.built.store(Some(Arc::clone(&built)));
@@ -215,3 +240,6 @@ fn openssl_name(suite: rustls::CipherSuite) -> Option<&'static str> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests;
