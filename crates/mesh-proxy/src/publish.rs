@@ -21,6 +21,12 @@ pub struct Published<T> {
     value: Mutex<Arc<T>>,
 }
 
+impl<T: Default> Default for Published<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
 impl<T> Published<T> {
     /// Publishes `value` as the first.
     pub fn new(value: T) -> Self {

@@ -1,0 +1,72 @@
+//! Configuration, put into the data path.
+
+use crate::{worker::Shared, xds::Target};
+use mesh_model::{
+    ClusterName, ListenerName, RouteName, cluster::Cluster, endpoint::ClusterLoadAssignment,
+    listener::Listener, route::RouteConfiguration,
+};
+use mesh_xds::ads::ResourceType;
+use std::{collections::BTreeSet, error::Error};
+
+impl Target for Shared {
+    fn apply_cluster(&self, cluster: Cluster) {
+        self.clusters.apply(cluster, &self.secrets);
+    }
+
+    fn remove_cluster(&self, name: &ClusterName) {
+        self.clusters.remove(name);
+    }
+
+    fn apply_endpoints(&self, endpoints: ClusterLoadAssignment) {
+        self.clusters.apply_endpoints(endpoints);
+    }
+
+    fn remove_endpoints(&self, name: &ClusterName) {
+        self.clusters.remove_endpoints(name);
+    }
+
+    fn apply_listener(&self, listener: Listener) -> Result<(), String> {
+        let applied = self.listeners.apply(listener, self);
+        applied.map(drop).map_err(|error| match error.source() {
+            Some(cause) => format!("{error}: {cause}"),
+            None => error.to_string(),
+        })
+    }
+
+    fn remove_listener(&self, name: &ListenerName) {
+        self.listeners.remove(name);
+    }
+
+    fn apply_routes(&self, routes: RouteConfiguration) {
+        self.routes.apply(&routes, &self.clusters);
+        // A listener may have waited for them.
+        self.listeners.settle();
+    }
+
+    fn remove_routes(&self, name: &RouteName) {
+        self.routes.remove(name);
+    }
+
+    fn settle(&self) {
+        self.clusters.settle();
+        self.listeners.settle();
+    }
+
+    fn warming(&self, kind: ResourceType) -> BTreeSet<String> {
+        match kind {
+            ResourceType::Cluster => self
+                .clusters
+                .warming()
+                .iter()
+                .map(|cluster| cluster.name.to_string())
+                .collect(),
+            ResourceType::Listener => self
+                .listeners
+                .warming()
+                .iter()
+                .map(|listener| listener.model.name.to_string())
+                .collect(),
+            _ => BTreeSet::new(),
+        }
+    }
+}

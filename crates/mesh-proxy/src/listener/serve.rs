@@ -1,0 +1,211 @@
+//! One connection, from accept to its chain's last filter.
+
+use super::{
+    compiled::{Chain, Listener, Terminal},
+    dispatch::Accepted,
+    inspect::{self, inspect},
+    original_dst::{original_dst, unmapped},
+};
+use crate::{
+    connection::{Connection, DownstreamPeer},
+    flag::ResponseFlags,
+    http,
+    network::metadata_exchange,
+    telemetry::{TcpRecord, UpstreamRecord, Workload},
+    tls::{Rewind, Stream},
+    worker::Worker,
+};
+use bytes::Bytes;
+use mesh_model::listener::ListenerFilterKind;
+use std::{
+    io,
+    net::SocketAddr,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, SystemTime},
+};
+use tokio::net::TcpStream;
+
+/// Serves a connection to its end.
+pub async fn serve(accepted: Accepted, worker: Rc<Worker>) {
+    let Accepted {
+        tcp,
+        peer,
+        socket,
+        load,
+    } = accepted;
+    if let Err(error) = enter(tcp, unmapped(peer), socket, &worker).await {
+        tracing::debug!(%peer, %socket, error = %error.chain(), "connection ended early");
+    }
+    // Counted as ours until here.
+    drop(load);
+}
+
+/// Why a connection never reached its chain's last filter.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("the socket can't be used")]
+    Socket(#[from] io::Error),
+    #[error("no listener has arrived for this socket")]
+    NoListener,
+    #[error("inspection")]
+    Inspect(#[source] inspect::Error),
+    #[error("no filter chain matches")]
+    NoChain,
+    #[error("TLS")]
+    Tls(#[source] crate::tls::Error),
+    #[error("metadata exchange")]
+    Exchange(#[source] metadata_exchange::Error),
+}
+
+impl Ended {
+    fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+}
+
+async fn enter(
+    tcp: std::net::TcpStream,
+    peer: SocketAddr,
+    socket: SocketAddr,
+    worker: &Rc<Worker>,
+) -> Result<(), Ended> {
+    let mut tcp = TcpStream::from_std(tcp)?;
+    tcp.set_nodelay(true)?;
+    let local = unmapped(tcp.local_addr()?);
+    let count = |counter| worker.telemetry.add(counter, 1);
+    let counters = worker.counters;
+    let table = worker.listeners.get(&worker.shared.listeners.table);
+    let first = table.of_socket(socket).ok_or(Ended::NoListener)?;
+    let destination = if wants_original_dst(first) {
+        original_dst(&tcp)?
+    } else {
+        local
+    };
+    let listener = Arc::clone(table.hand_off(first, destination));
+    count(counters.total);
+    let inspection = inspect(&mut tcp, destination, peer, &listener.model).await;
+    let (inspected, prefix) = inspection
+        .inspect_err(|_| count(counters.pre_cx_timeout))
+        .map_err(Ended::Inspect)?;
+    let connection = Connection {
+        id: next_id(),
+        listener: listener.model.name.clone(),
+        direction: listener.model.direction,
+        peer,
+        destination,
+        server_name: inspected.server_name.as_deref().map(Arc::from),
+        tls: None,
+    };
+    let Some(chain) = listener.pick(&inspected) else {
+        count(counters.no_filter_chain_match);
+        no_route(&connection, &listener, worker);
+        return Err(Ended::NoChain);
+    };
+    walk(chain, connection, tcp, prefix, worker).await
+}
+
+fn wants_original_dst(listener: &Listener) -> bool {
+    let has_filter = || {
+        listener
+            .model
+            .listener_filters
+            .iter()
+            .any(|f| f.kind == ListenerFilterKind::OriginalDst)
+    };
+    listener.model.use_original_dst || has_filter()
+}
+
+/// TLS, metadata, and the last filter.
+async fn walk(
+    chain: &Arc<Chain>,
+    mut connection: Connection,
+    tcp: TcpStream,
+    prefix: Bytes,
+    worker: &Rc<Worker>,
+) -> Result<(), Ended> {
+    let plain = Rewind::new(prefix, tcp);
+    let mut stream = match &chain.tls {
+        None => Stream::Plain(plain),
+        Some(context) => {
+            let accepted = context.accept(plain, chain.handshake_timeout).await;
+            let (stream, peer) = accepted
+                .inspect_err(|_| worker.telemetry.add(worker.counters.connection_error, 1))
+                .map_err(Ended::Tls)?;
+            connection.tls = Some(peer);
+            Stream::Server(Box::new(stream))
+        }
+    };
+    let metadata = exchange(chain, &connection, &mut stream, worker).await?;
+    match &chain.terminal {
+        Terminal::Http(manager) => {
+            http::serve(
+                stream,
+                Rc::new(connection),
+                Arc::clone(manager),
+                Rc::clone(worker),
+                chain.drain.clone(),
+            )
+            .await;
+        }
+        Terminal::Tcp(proxy) => {
+            proxy
+                .serve(stream, &connection, metadata.as_ref(), worker)
+                .await
+        }
+    }
+    Ok(())
+}
+
+/// The peer's metadata, if it negotiated the exchange.
+async fn exchange(
+    chain: &Chain,
+    connection: &Connection,
+    stream: &mut Stream,
+    worker: &Worker,
+) -> Result<Option<Workload>, Ended> {
+    let negotiated =
+        |tls: &DownstreamPeer| tls.alpn.as_deref() == Some(metadata_exchange::PROTOCOL);
+    if !chain.exchanges_metadata || !connection.tls.as_ref().is_some_and(negotiated) {
+        return Ok(None);
+    }
+    let ours = &worker.shared.metadata;
+    metadata_exchange::exchange(stream, ours)
+        .await
+        .map(Some)
+        .map_err(Ended::Exchange)
+}
+
+/// The log line of a connection that no chain takes.
+fn no_route(connection: &Connection, listener: &Listener, worker: &Worker) {
+    let record = TcpRecord {
+        connection,
+        start: SystemTime::now(),
+        duration: Duration::ZERO,
+        flags: ResponseFlags::NO_ROUTE_FOUND,
+        details: Some("filter_chain_not_found".into()),
+        termination_details: None,
+        bytes_received: 0,
+        bytes_sent: 0,
+        upstream: &UpstreamRecord::default(),
+        peer: None,
+    };
+    worker
+        .telemetry
+        .tcp_closed(&record, &listener.observers, None);
+}
+
+fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Relaxed)
+}
