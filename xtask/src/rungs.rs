@@ -20,10 +20,12 @@ enum Went {
     Skipped(String),
 }
 
+type Rung = fn(&[String]) -> Went;
+
 /// Runs every rung that this machine can run. Tests of the netns rung are those marked `#[ignore = "netns: …"]`.
 pub(crate) fn test(filter: &[String]) -> Outcome {
     println!("rungs: tidy, unit + golden + component, netns");
-    let rungs: [(&str, fn(&[String]) -> Went); 3] = [
+    let rungs: [(&str, Rung); 3] = [
         ("tidy", run_tidy),
         ("unit, golden, component", local),
         ("netns", netns),
