@@ -27,6 +27,7 @@ pub mod worker; //           one core: its runtime, caches and pools
 
 pub mod xds; //              beside the path: what configures it …
 pub mod identity; //         … who we are, and how we prove it
+pub mod admin; //            … what shows it, and takes orders
 pub mod telemetry; //        … what measures it
 
 pub mod app; //              the only wiring

@@ -112,7 +112,7 @@ impl Store {
     }
 
     /// A resource is accepted. `waits`: it is not in force yet, and the one before serves.
-    pub(super) fn accept(&self, kind: ResourceType, name: &str, received: Received, waits: bool) {
+    pub(crate) fn accept(&self, kind: ResourceType, name: &str, received: Received, waits: bool) {
         self.edit(kind, name, |entry| {
             let before = entry.latest.replace(received);
             entry.previous = match waits {
@@ -124,7 +124,7 @@ impl Store {
     }
 
     /// A resource is refused.
-    pub(super) fn refuse(&self, kind: ResourceType, name: &str, refusal: Refusal) {
+    pub(crate) fn refuse(&self, kind: ResourceType, name: &str, refusal: Refusal) {
         self.edit(kind, name, |entry| entry.refused = Some(refusal));
     }
 
@@ -145,7 +145,7 @@ impl Store {
     }
 
     /// A response is worked through.
-    pub(super) fn answered(&self, kind: ResourceType, version: &str, stats: TypeStats) {
+    pub(crate) fn answered(&self, kind: ResourceType, version: &str, stats: TypeStats) {
         let mut inner = self.inner.lock();
         let kind = inner.kinds.entry(kind).or_default();
         version.clone_into(&mut kind.version);

@@ -1,0 +1,52 @@
+//! Messages as JSON, and the memory that takes.
+//!
+//! The descriptors are megabytes, wanted for moments: they are loaded for one page and given back after it, to the
+//! operating system too, which the allocator would otherwise do only when it is next short.
+
+use super::reply::Reply;
+use http::StatusCode;
+use mesh_xds::json::{Pool, PrintError, Style};
+use prost::{Message, Name};
+use serde_json::Value;
+
+// The allocator of the binary, and the one function of it that its crate keeps for itself.
+use mimalloc as _;
+unsafe extern "C" {
+    fn mi_collect(force: bool);
+}
+
+/// The descriptors, for as long as a page is written. To be dropped on the thread that loaded them.
+pub(super) struct Descriptors(Option<Pool>);
+
+impl Descriptors {
+    /// Loads them: tens of milliseconds of CPU.
+    pub(super) fn load() -> Self {
+        Self(Some(Pool::load()))
+    }
+
+    /// A message by its full name, in Envoy's style.
+    pub(super) fn print(&self, full_name: &str, bytes: &[u8]) -> Result<Value, PrintError> {
+        match &self.0 {
+            Some(pool) => pool.print(full_name, bytes, Style::Envoy),
+            None => Err(PrintError::UnknownType(full_name.to_owned())),
+        }
+    }
+}
+
+impl Drop for Descriptors {
+    fn drop(&mut self) {
+        self.0 = None;
+        // SAFETY: takes no pointer, and may be called at any time from any thread; it looks only at pages of this one
+        // and at those that no thread owns. Where mimalloc is not the allocator there is nothing to collect.
+        unsafe { mi_collect(true) };
+    }
+}
+
+/// The page that is one message.
+pub(super) fn page<M: Message + Name>(message: &M) -> Reply {
+    let printed = Descriptors::load().print(&M::full_name(), &message.encode_to_vec());
+    match printed {
+        Ok(json) => Reply::json(&json),
+        Err(error) => Reply::refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
+}

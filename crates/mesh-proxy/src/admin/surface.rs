@@ -1,0 +1,88 @@
+//! Which socket offers what.
+
+use super::{
+    Facts, endpoint, guard,
+    reply::{Body, Reply},
+    stats,
+};
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use std::{net::SocketAddr, sync::Arc};
+
+/// What is offered on a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Surface {
+    /// Envoy's admin interface, on loopback alone (port 15000).
+    Admin,
+    /// The agent's port: readiness, metrics, probes of the application, the orders of the pod (15020).
+    Status,
+    /// Readiness (15021).
+    Health,
+    /// Metrics (15090).
+    Prometheus,
+}
+
+impl Surface {
+    /// Answers a request.
+    pub(super) async fn answer(
+        self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+        facts: Arc<Facts>,
+    ) -> Response<Body> {
+        let reply = match self {
+            Self::Admin => match guard::admin(&request, peer) {
+                Ok(()) => endpoint::answer(&request, facts).await,
+                Err(refused) => refused,
+            },
+            Self::Status => status(&request, peer, &facts),
+            Self::Health => match request.uri().path() {
+                "/healthz/ready" => readiness(&facts),
+                _ => not_found(),
+            },
+            Self::Prometheus => match request.uri().path() {
+                "/stats/prometheus" => stats::everything(&facts),
+                _ => not_found(),
+            },
+        };
+        reply.into_response()
+    }
+}
+
+fn status(request: &Request<Incoming>, peer: SocketAddr, facts: &Arc<Facts>) -> Reply {
+    match request.uri().path() {
+        "/healthz/ready" => readiness(facts),
+        "/stats/prometheus" | "/metrics" => stats::everything(facts),
+        "/quitquitquit" => order(request, peer, || {
+            facts.shutdown.request("POST /quitquitquit")
+        }),
+        "/drain" => order(request, peer, || facts.path.drain(true)),
+        _ => not_found(),
+    }
+}
+
+/// Orders that only the pod itself may give.
+fn order(request: &Request<Incoming>, peer: SocketAddr, obey: impl FnOnce()) -> Reply {
+    if !guard::is_own(peer) {
+        return Reply::refuse(
+            StatusCode::FORBIDDEN,
+            "Only requests from localhost are allowed",
+        );
+    }
+    if request.method() != Method::POST {
+        return Reply::refuse(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
+    }
+    obey();
+    Reply::text("OK")
+}
+
+fn readiness(facts: &Facts) -> Reply {
+    match facts.ready() {
+        Ok(()) => Reply::text(""),
+        Err(why) => Reply::refuse(StatusCode::SERVICE_UNAVAILABLE, why),
+    }
+}
+
+fn not_found() -> Reply {
+    Reply::refuse(StatusCode::NOT_FOUND, "Not Found")
+}
