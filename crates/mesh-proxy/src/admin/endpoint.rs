@@ -1,8 +1,8 @@
 //! The admin interface as a table: path, method, what it is, who answers. `/help` prints it.
 
 use super::{
-    Facts, certs, clusters, config_dump, ignored, lifecycle, listeners, logging, query::Query, reply::Reply,
-    server_info, stats,
+    Facts, certs, clusters, config_dump, ignored, lifecycle, listeners, logging, query::Query,
+    reply::Reply, server_info, stats,
 };
 use http::{Method, Request, StatusCode};
 use std::{fmt::Write, sync::Arc};

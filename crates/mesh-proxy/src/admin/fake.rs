@@ -108,7 +108,9 @@ impl Fake {
     /// The bytes of a resource.
     pub(super) fn bytes(&self, kind: ResourceType, name: &str) -> Vec<u8> {
         let mut entries = self.store.entries(kind).into_iter();
-        let (_, entry) = entries.find(|(n, _)| n == name).expect("a resource of that name");
+        let (_, entry) = entries
+            .find(|(n, _)| n == name)
+            .expect("a resource of that name");
         entry.latest.expect("accepted").bytes.to_vec()
     }
 
@@ -168,7 +170,10 @@ impl Path for Fake {
     }
 
     fn warming(&self, kind: ResourceType) -> BTreeSet<String> {
-        assert!(matches!(kind, ResourceType::Cluster | ResourceType::Listener), "only these warm");
+        assert!(
+            matches!(kind, ResourceType::Cluster | ResourceType::Listener),
+            "only these warm"
+        );
         self.edit(|state| state.warming.clone())
     }
 

@@ -13,9 +13,7 @@ pub(super) fn answer(facts: &Arc<Facts>, query: &Query) -> Reply {
     });
     let resources = resources.filter(|(_, _, ignored)| !ignored.is_empty());
     if query.is_json() {
-        let one = |(kind, name, ignored): (ResourceType, String, Vec<String>)| {
-            json!({ "type": kind.short(), "name": name, "ignored": ignored })
-        };
+        let one = |(kind, name, ignored): (ResourceType, String, Vec<String>)| json!({ "type": kind.short(), "name": name, "ignored": ignored });
         let all: Vec<Value> = resources.map(one).collect();
         return Reply::json(&json!({ "resources": all }));
     }

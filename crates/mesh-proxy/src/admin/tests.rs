@@ -267,35 +267,52 @@ async fn stats_are_filtered() {
 #[tokio::test]
 async fn readiness_says_why_not() {
     let fake = Fake::new();
-    let configured = fake.readiness.condition(CONFIGURATION, "config not received");
+    let configured = fake
+        .readiness
+        .condition(CONFIGURATION, "config not received");
     let workers = fake.readiness.condition("workers", "starting");
     let facts = fake.facts();
     let health = Served::new(Surface::Health, &facts);
     let admin = Served::new(Surface::Admin, &facts);
     let unready = |text: &str| (StatusCode::SERVICE_UNAVAILABLE, format!("{text}\n"));
-    fake.identity.send_modify(|s| s.error = Some("connection refused".to_owned()));
+    fake.identity
+        .send_modify(|s| s.error = Some("connection refused".to_owned()));
     let text = "config not received\nworkers: starting\ncertificate: connection refused";
     assert_eq!(health.get("/healthz/ready").await, unready(text));
     assert_eq!(admin.get("/ready").await, unready("PRE_INITIALIZING"));
 
     workers.met();
-    let stats = TypeStats { update_attempt: 1, update_success: 1, update_rejected: 0 };
+    let stats = TypeStats {
+        update_attempt: 1,
+        update_success: 1,
+        update_rejected: 0,
+    };
     fake.store.answered(ResourceType::Cluster, "1", stats);
     configured.explain("config not received; connection refused");
     let text = "config not received; connection refused";
-    assert_eq!(health.get("/healthz/ready").await, unready(text), "told once");
+    assert_eq!(
+        health.get("/healthz/ready").await,
+        unready(text),
+        "told once"
+    );
     assert_eq!(admin.get("/ready").await, unready("INITIALIZING"));
 
     configured.met();
     assert_eq!(health.get("/healthz/ready").await.0, StatusCode::OK);
-    assert_eq!(admin.get("/ready").await, (StatusCode::OK, "LIVE\n".to_owned()));
+    assert_eq!(
+        admin.get("/ready").await,
+        (StatusCode::OK, "LIVE\n".to_owned())
+    );
 
     admin.post("/healthcheck/fail").await;
     assert!(health.get("/healthz/ready").await.1.contains("DRAINING"));
     admin.post("/healthcheck/ok").await;
     assert_eq!(health.get("/healthz/ready").await.0, StatusCode::OK);
     facts.readiness.end("server is terminated");
-    assert_eq!(health.get("/healthz/ready").await, unready("server is terminated"));
+    assert_eq!(
+        health.get("/healthz/ready").await,
+        unready("server is terminated")
+    );
     assert_eq!(admin.get("/ready").await, unready("DRAINING"));
     health.stop().await;
     admin.stop().await;
@@ -305,9 +322,15 @@ async fn readiness_says_why_not() {
 async fn what_has_no_effect_is_listed() {
     let admin = Served::new(Surface::Admin, &Fake::nginx().facts());
     let (_, text) = admin.get("/ignored").await;
-    assert!(text.contains("LDS virtualInbound: stat_prefix: has no effect\n"), "{text}");
+    assert!(
+        text.contains("LDS virtualInbound: stat_prefix: has no effect\n"),
+        "{text}"
+    );
     let json = admin.json("/ignored?format=json").await;
-    assert_eq!(json["resources"][0]["ignored"][0], "stat_prefix: has no effect");
+    assert_eq!(
+        json["resources"][0]["ignored"][0],
+        "stat_prefix: has no effect"
+    );
     admin.stop().await;
 }
 

@@ -189,9 +189,7 @@ fn listeners(held: Vec<Held>) -> Section {
 /// Those inside listeners are Envoy's static ones, one for each connection manager.
 fn routes(listeners: &[Held], held: Vec<Held>) -> Section {
     const KIND: ResourceType = ResourceType::Route;
-    let in_force = listeners
-        .iter()
-        .filter_map(|held| held.active.as_ref());
+    let in_force = listeners.iter().filter_map(|held| held.active.as_ref());
     let inline = in_force.flat_map(|listener| {
         let tables = inline_route::inside(&listener.bytes).into_iter();
         tables.map(|table| (table, listener.at))

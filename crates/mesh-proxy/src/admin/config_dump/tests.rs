@@ -29,7 +29,12 @@ async fn what_was_received_is_what_is_shown() {
     assert!(read.ignored.is_empty(), "{:?}", read.ignored);
     let held: Vec<_> = ResourceType::ALL
         .into_iter()
-        .flat_map(|kind| fake.store.entries(kind).into_iter().map(move |(name, entry)| (kind, name, entry)))
+        .flat_map(|kind| {
+            fake.store
+                .entries(kind)
+                .into_iter()
+                .map(move |(name, entry)| (kind, name, entry))
+        })
         .collect();
     assert!(held.len() > 10, "the capture holds resources");
     for (kind, name, entry) in held {
@@ -37,7 +42,11 @@ async fn what_was_received_is_what_is_shown() {
         let shown = shown.find(|r| r.type_url == kind.type_url() && r.name == name);
         let shown = shown.unwrap_or_else(|| panic!("{kind:?} {name} is missing"));
         let latest = entry.latest.expect("accepted");
-        assert_eq!((&shown.version, shown.bytes.len()), (&latest.version, latest.bytes.len()), "{name}");
+        assert_eq!(
+            (&shown.version, shown.bytes.len()),
+            (&latest.version, latest.bytes.len()),
+            "{name}"
+        );
     }
     let kinds: Vec<_> = json["configs"]
         .as_array()
@@ -117,18 +126,39 @@ async fn what_waits_and_what_was_refused_stand_beside_what_is_in_force() {
     let fake = Fake::nginx();
     let (kind, name) = (ResourceType::Listener, "virtualInbound");
     let bytes = fake.bytes(kind, name);
-    fake.store.accept(kind, name, fake::received("2", bytes.clone(), 2), true);
+    fake.store
+        .accept(kind, name, fake::received("2", bytes.clone(), 2), true);
     let reason = "filter_chains[0]: is odd".to_owned();
-    fake.store.refuse(kind, name, Refusal { received: fake::received("3", bytes, 3), reason });
+    fake.store.refuse(
+        kind,
+        name,
+        Refusal {
+            received: fake::received("3", bytes, 3),
+            reason,
+        },
+    );
     fake.edit(|state| state.warming.insert(name.to_owned()));
     let mask = "name,active_state.version_info,warming_state.version_info,error_state";
-    let json = dump(&fake, &format!("/config_dump?resource=dynamic_listeners&mask={mask}")).await;
+    let json = dump(
+        &fake,
+        &format!("/config_dump?resource=dynamic_listeners&mask={mask}"),
+    )
+    .await;
     let mut listeners = json["configs"].as_array().expect("a list").iter();
     let listener = listeners.find(|l| l["name"] == name).expect("shown");
-    assert_eq!(listener["warming_state"], serde_json::json!({ "version_info": "2" }));
-    assert!(listener["active_state"]["version_info"].is_string(), "{listener:#}");
+    assert_eq!(
+        listener["warming_state"],
+        serde_json::json!({ "version_info": "2" })
+    );
+    assert!(
+        listener["active_state"]["version_info"].is_string(),
+        "{listener:#}"
+    );
     let error = &listener["error_state"];
-    assert_eq!((&error["details"], &error["version_info"]), (&"filter_chains[0]: is odd".into(), &"3".into()));
+    assert_eq!(
+        (&error["details"], &error["version_info"]),
+        (&"filter_chains[0]: is odd".into(), &"3".into())
+    );
     assert_eq!(error["last_update_attempt"], "1970-01-01T00:00:03Z");
     assert_eq!(error["failed_configuration"]["name"], name);
 }
