@@ -27,7 +27,7 @@ mod logging; //         /logging
 mod server_info; //     /server_info, /memory, /runtime, /hot_restart_version
 mod stats; //           /stats
 
-pub use facts::{Facts, Path};
+pub use facts::Facts;
 pub use server::serve;
 pub use surface::Surface;
 

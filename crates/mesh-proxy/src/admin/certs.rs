@@ -20,7 +20,7 @@ use x509_parser::{
 
 /// The page, an `envoy.admin.v3.Certificates`. Envoy pairs each chain with the roots that stand beside it; so do we.
 pub(super) fn answer(facts: &Arc<Facts>, _: &Query) -> Reply {
-    let secrets = facts.path.secrets();
+    let secrets = facts.shared.secrets.status();
     let (mut ca_cert, mut cert_chain) = (Vec::new(), Vec::new());
     for secret in &secrets {
         match &secret.secret.value {

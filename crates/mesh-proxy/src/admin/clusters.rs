@@ -1,13 +1,10 @@
 //! `/clusters`: where requests may go, host by host, with what became of them.
 
-use super::{
-    Facts, descriptor,
-    facts::{Cluster, Host},
-    query::Query,
-    reply::Reply,
-};
+use super::{Facts, descriptor, query::Query, reply::Reply};
+use crate::upstream::status::{ClusterStatus, HostStatus};
 use mesh_model::{
-    cluster::Limits,
+    ClusterName,
+    cluster::{Discovery, Limits},
     endpoint::{HealthStatus, Locality},
 };
 use mesh_xds::pb::{
@@ -24,7 +21,7 @@ use std::{fmt::Write, net::SocketAddr, sync::Arc};
 
 /// The page, as text or as `envoy.admin.v3.Clusters`.
 pub(super) fn answer(facts: &Arc<Facts>, query: &Query) -> Reply {
-    let clusters = facts.path.clusters();
+    let clusters = facts.shared.clusters.status();
     if query.is_json() {
         let cluster_statuses = clusters.iter().map(status).collect();
         return descriptor::page(&admin::Clusters { cluster_statuses });
@@ -36,21 +33,34 @@ pub(super) fn answer(facts: &Arc<Facts>, query: &Query) -> Reply {
     Reply::text(out)
 }
 
-fn status(cluster: &Cluster) -> admin::ClusterStatus {
+fn status(cluster: &ClusterStatus) -> admin::ClusterStatus {
     admin::ClusterStatus {
-        name: cluster.name.clone(),
+        name: cluster.name.to_string(),
         added_via_api: true,
         host_statuses: cluster.hosts.iter().map(host).collect(),
         circuit_breakers: Some(CircuitBreakers {
             thresholds: vec![
-                thresholds(core::RoutingPriority::Default, &cluster.limits),
+                thresholds(core::RoutingPriority::Default, limits(cluster)),
                 thresholds(core::RoutingPriority::High, &Limits::ENVOY),
             ],
             ..Default::default()
         }),
-        observability_name: cluster.name.clone(),
-        eds_service_name: cluster.eds_service_name.clone().unwrap_or_default(),
+        observability_name: cluster.name.to_string(),
+        eds_service_name: eds_name(cluster)
+            .map(ToString::to_string)
+            .unwrap_or_default(),
         ..Default::default()
+    }
+}
+
+fn limits(cluster: &ClusterStatus) -> &Limits {
+    &cluster.cluster.info.model.limits
+}
+
+fn eds_name(cluster: &ClusterStatus) -> Option<&ClusterName> {
+    match &cluster.cluster.info.model.discovery {
+        Discovery::Eds(name) => Some(name),
+        Discovery::Static(_) | Discovery::OriginalDst => None,
     }
 }
 
@@ -69,7 +79,7 @@ fn limit(value: u32) -> Option<UInt32Value> {
     Some(UInt32Value { value })
 }
 
-fn host(host: &Host) -> admin::HostStatus {
+fn host(host: &HostStatus) -> admin::HostStatus {
     // As Envoy does: counters first.
     let (gauges, counters): (Vec<_>, Vec<_>) = host.stats.iter().partition(|(_, _, gauge)| *gauge);
     admin::HostStatus {
@@ -129,10 +139,10 @@ pub(super) fn address(address: SocketAddr) -> core::Address {
     }
 }
 
-fn write_text(out: &mut String, cluster: &Cluster) -> std::fmt::Result {
+fn write_text(out: &mut String, cluster: &ClusterStatus) -> std::fmt::Result {
     let name = &cluster.name;
     writeln!(out, "{name}::observability_name::{name}")?;
-    for (priority, limits) in [("default", &cluster.limits), ("high", &Limits::ENVOY)] {
+    for (priority, limits) in [("default", limits(cluster)), ("high", &Limits::ENVOY)] {
         for (what, limit) in [
             ("max_connections", limits.max_connections),
             ("max_pending_requests", limits.max_pending_requests),
@@ -143,7 +153,7 @@ fn write_text(out: &mut String, cluster: &Cluster) -> std::fmt::Result {
         }
     }
     writeln!(out, "{name}::added_via_api::true")?;
-    if let Some(eds) = &cluster.eds_service_name {
+    if let Some(eds) = eds_name(cluster) {
         writeln!(out, "{name}::eds_service_name::{eds}")?;
     }
     cluster
@@ -152,7 +162,7 @@ fn write_text(out: &mut String, cluster: &Cluster) -> std::fmt::Result {
         .try_for_each(|host| write_host(out, name, host))
 }
 
-fn write_host(out: &mut String, cluster: &str, host: &Host) -> std::fmt::Result {
+fn write_host(out: &mut String, cluster: &str, host: &HostStatus) -> std::fmt::Result {
     let at = format!("{cluster}::{}", host.address);
     for (name, value, _) in &host.stats {
         writeln!(out, "{at}::{name}::{value}")?;

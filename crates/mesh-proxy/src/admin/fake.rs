@@ -1,20 +1,18 @@
 //! A process to show, made of a captured configuration.
 
-use super::{
-    Facts, Path,
-    facts::{Cluster, Host},
-};
+use super::Facts;
 use crate::{
     config::{Command, Kind, Settings, Verb},
     identity,
-    telemetry::Telemetry,
-    tls::secret::Received,
-    xds::{Store, store},
+    listener::Listeners,
+    worker::Shared,
+    xds::{Store, Target, store},
 };
 use clap::Parser;
 use mesh_model::{
-    cluster::Limits,
-    endpoint::{HealthStatus, Locality},
+    ClusterName,
+    cluster::Discovery,
+    endpoint::{ClusterLoadAssignment, Endpoint, HealthStatus, Locality, LocalityEndpoints},
     secret::{PrivateKey, Secret, SecretValue},
 };
 use mesh_runtime::{
@@ -24,11 +22,10 @@ use mesh_runtime::{
 };
 use mesh_xds::{
     ads::ResourceType,
-    json::{Pool, Stage, resources},
+    json::{Pool, Resource, Stage, resources},
+    resource,
 };
-use parking_lot::Mutex;
 use std::{
-    collections::BTreeSet,
     net::SocketAddr,
     sync::{Arc, LazyLock, atomic::AtomicBool},
     time::{Duration, UNIX_EPOCH},
@@ -60,49 +57,91 @@ static LOGGING: LazyLock<Arc<Logging>> = LazyLock::new(|| {
 /// A data path with what stands beside it.
 #[derive(Clone)]
 pub(super) struct Fake {
+    pub(super) shared: Arc<Shared>,
     pub(super) store: Arc<Store>,
     pub(super) identity: watch::Sender<identity::Status>,
     pub(super) readiness: Readiness,
-    state: Arc<Mutex<State>>,
-}
-
-#[derive(Default)]
-pub(super) struct State {
-    pub(super) warming: BTreeSet<String>,
-    pub(super) secrets: Vec<Received>,
-    pub(super) drained: Vec<bool>,
 }
 
 impl Fake {
     /// With nothing.
     pub(super) fn new() -> Self {
+        let sockets = ["0.0.0.0:15001", "0.0.0.0:15006"].map(|at| at.parse().expect("an address"));
         Self {
+            shared: Arc::new(Shared {
+                listeners: Listeners::new(sockets.to_vec()),
+                ..Shared::default()
+            }),
             store: Arc::default(),
             identity: watch::Sender::default(),
             readiness: Readiness::new(),
-            state: Arc::default(),
         }
     }
 
-    /// With the configuration of the article's nginx pod.
+    /// With the configuration of the article's nginx pod, and its secrets.
     pub(super) fn nginx() -> Self {
-        let json = serde_json::from_str(NGINX).expect("JSON");
-        let dump = resources(&Pool::load(), &json).expect("a config dump");
-        let fake = Self::new();
-        let active = dump.resources.into_iter();
-        for resource in active.filter(|r| r.stage == Stage::Active) {
-            let kind = ResourceType::from_type_url(&resource.type_url).expect("a known type");
-            if kind != ResourceType::Secret {
-                let received = received(&resource.version, resource.bytes, 1);
-                fake.store.accept(kind, &resource.name, received, false);
-            }
+        let fake = Self::without_secrets();
+        for secret in secrets() {
+            fake.shared.secrets.set(secret).expect("valid");
         }
-        fake.edit(|state| state.secrets = secrets());
+        fake.shared.settle();
         fake
     }
 
-    pub(super) fn edit<T>(&self, edit: impl FnOnce(&mut State) -> T) -> T {
-        edit(&mut self.state.lock())
+    /// With the configuration of the article's nginx pod, which waits for its secrets. No cluster has endpoints.
+    pub(super) fn without_secrets() -> Self {
+        let json = serde_json::from_str(NGINX).expect("JSON");
+        let dump = resources(&Pool::load(), &json).expect("a config dump");
+        let fake = Self::new();
+        let active = dump
+            .resources
+            .into_iter()
+            .filter(|r| r.stage == Stage::Active);
+        for Resource {
+            type_url,
+            name,
+            version,
+            bytes,
+            ..
+        } in active
+        {
+            let kind = ResourceType::from_type_url(&type_url).expect("a known type");
+            fake.apply(kind, &bytes);
+            fake.store
+                .accept(kind, &name, received(&version, bytes, 1), false);
+        }
+        for cluster in fake.shared.clusters.warming() {
+            if let Discovery::Eds(name) = &cluster.model.discovery {
+                fake.shared.apply_endpoints(assignment(name, vec![]));
+            }
+        }
+        fake
+    }
+
+    fn apply(&self, kind: ResourceType, bytes: &[u8]) {
+        match kind {
+            ResourceType::Cluster => self.shared.apply_cluster(decoded(bytes)),
+            ResourceType::Endpoint => self.shared.apply_endpoints(decoded(bytes)),
+            ResourceType::Route => self.shared.apply_routes(decoded(bytes)),
+            ResourceType::Listener => self
+                .shared
+                .apply_listener(decoded(bytes))
+                .expect("executable"),
+            _ => {}
+        }
+    }
+
+    /// Gives a cluster an endpoint.
+    pub(super) fn endpoint(&self, cluster: &str, address: SocketAddr) {
+        let endpoint = Endpoint {
+            address,
+            health: HealthStatus::Healthy,
+            weight: 1,
+            transport_match: vec![],
+            workload: None,
+        };
+        let set = assignment(&cluster.into(), vec![endpoint]);
+        self.shared.apply_endpoints(set);
     }
 
     /// The bytes of a resource.
@@ -115,10 +154,8 @@ impl Fake {
     }
 
     pub(super) fn facts(&self) -> Arc<Facts> {
-        let settings = settings();
         Arc::new(Facts {
-            telemetry: Telemetry::new(&settings),
-            settings,
+            settings: settings(),
             started: UNIX_EPOCH,
             logging: Arc::clone(&LOGGING),
             readiness: self.readiness.clone(),
@@ -126,9 +163,26 @@ impl Fake {
             shutdown: Shutdown::new(),
             received: Arc::clone(&self.store),
             identity: self.identity.subscribe(),
-            path: Box::new(self.clone()),
+            shared: Arc::clone(&self.shared),
         })
     }
+}
+
+fn assignment(cluster: &ClusterName, endpoints: Vec<Endpoint>) -> ClusterLoadAssignment {
+    let locality = LocalityEndpoints {
+        locality: Locality::default(),
+        weight: Some(1),
+        priority: 0,
+        endpoints,
+    };
+    ClusterLoadAssignment {
+        cluster: cluster.clone(),
+        localities: vec![locality],
+    }
+}
+
+fn decoded<R: resource::Resource>(bytes: &[u8]) -> R {
+    R::decode(bytes).expect("what the model can say").value
 }
 
 /// A resource that came some seconds after the epoch.
@@ -141,85 +195,29 @@ pub(super) fn received(version: &str, bytes: Vec<u8>, seconds: u64) -> store::Re
     }
 }
 
-impl Path for Fake {
-    fn clusters(&self) -> Vec<Cluster> {
-        let hosts = vec![Host {
-            address: "10.244.0.73:80".parse().expect("an address"),
-            health: HealthStatus::Healthy,
-            weight: 1,
-            locality: Arc::new(Locality::default()),
-            priority: 0,
-            stats: vec![
-                ("cx_active", 1, true),
-                ("cx_connect_fail", 0, false),
-                ("cx_total", 5, false),
-                ("rq_active", 0, true),
-                ("rq_error", 0, false),
-                ("rq_success", 7, false),
-                ("rq_timeout", 0, false),
-                ("rq_total", 7, false),
-            ],
-        }];
-        let name = "outbound|80||nginx.test.svc.cluster.local".to_owned();
-        vec![Cluster {
-            eds_service_name: Some(name.clone()),
-            name,
-            limits: Limits::UNLIMITED,
-            hosts,
-        }]
-    }
-
-    fn warming(&self, kind: ResourceType) -> BTreeSet<String> {
-        assert!(
-            matches!(kind, ResourceType::Cluster | ResourceType::Listener),
-            "only these warm"
-        );
-        self.edit(|state| state.warming.clone())
-    }
-
-    fn secrets(&self) -> Vec<Received> {
-        self.edit(|state| state.secrets.clone())
-    }
-
-    fn listeners(&self) -> Vec<(String, Vec<SocketAddr>)> {
-        let addresses = ["0.0.0.0:15006", "[::]:15006"].map(|a| a.parse().expect("an address"));
-        vec![("virtualInbound".to_owned(), addresses.to_vec())]
-    }
-
-    fn drain(&self, inbound_only: bool) {
-        self.edit(|state| state.drained.push(inbound_only));
-    }
-}
-
 /// A certificate of the workload and the root that it stands under.
-pub(super) fn secrets() -> Vec<Received> {
+fn secrets() -> [Secret; 2] {
     let names = vec!["localhost".to_owned()];
     let own = rcgen::generate_simple_self_signed(names).expect("a certificate");
-    let (pem, key) = (
-        own.cert.pem().into_bytes(),
-        own.signing_key.serialize_pem().into_bytes(),
-    );
-    let values = [
-        (
+    let pem = own.cert.pem().into_bytes();
+    let key = PrivateKey(own.signing_key.serialize_pem().into_bytes());
+    let secret = |name: &str, value| Secret {
+        name: name.into(),
+        value,
+    };
+    [
+        secret(
             "default",
             SecretValue::Certificate {
                 chain: pem.clone(),
-                key: PrivateKey(key),
+                key,
             },
         ),
-        ("ROOTCA", SecretValue::Validation { trusted_ca: pem }),
-    ];
-    let received = |(name, value): (&str, _)| Received {
-        secret: Secret {
-            name: name.into(),
-            value,
-        },
-        last_updated: UNIX_EPOCH + Duration::from_secs(2),
-    };
-    values.into_iter().map(received).collect()
+        secret("ROOTCA", SecretValue::Validation { trusted_ca: pem }),
+    ]
 }
 
-pub(super) fn settings() -> Settings {
+fn settings() -> Settings {
     let arguments = "mesh-proxy proxy sidecar --pod-name nginx-1 --pod-namespace test --instance-ip 10.244.0.73 \
                      --pod-info-dir /nonexistent";
     let command = Command::try_parse_from(arguments.split(' ')).expect("parsed");

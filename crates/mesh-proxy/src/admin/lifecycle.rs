@@ -26,7 +26,7 @@ pub(super) fn heal(facts: &Arc<Facts>, _: &Query) -> Reply {
 
 /// `/drain_listeners`. Always graceful: a connection ends after its request, and new ones are still taken.
 pub(super) fn drain_listeners(facts: &Arc<Facts>, query: &Query) -> Reply {
-    facts.path.drain(query.has("inboundonly"));
+    facts.drain(query.has("inboundonly"));
     Reply::ok()
 }
 

@@ -19,7 +19,7 @@ pub(super) fn answer(facts: &Arc<Facts>, query: &Query) -> Reply {
                 .as_ref()
                 .is_none_or(|f| f.is_match(&stat.full_name()))
     };
-    let mut stats = facts.telemetry.stats();
+    let mut stats = facts.shared.telemetry.stats();
     stats.retain(wanted);
     match query.get("format") {
         None | Some("text") => text(&stats),
@@ -39,7 +39,7 @@ pub(super) fn prometheus(facts: &Arc<Facts>, query: &Query) -> Reply {
 
 /// Everything that is measured.
 pub(super) fn everything(facts: &Arc<Facts>) -> Reply {
-    let telemetry = facts.telemetry.clone();
+    let telemetry = facts.shared.telemetry.clone();
     Reply::writer(exposition::CONTENT_TYPE, move |out| {
         let mut pieces = telemetry.exposition();
         pieces.try_for_each(|piece| out.write_all(piece.as_bytes()))

@@ -56,7 +56,7 @@ fn status(request: &Request<Incoming>, peer: SocketAddr, facts: &Arc<Facts>) -> 
         "/quitquitquit" => order(request, peer, || {
             facts.shutdown.request("POST /quitquitquit")
         }),
-        "/drain" => order(request, peer, || facts.path.drain(true)),
+        "/drain" => order(request, peer, || facts.drain(true)),
         _ => not_found(),
     }
 }

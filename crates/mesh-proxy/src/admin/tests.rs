@@ -2,12 +2,17 @@
 
 use super::{Facts, Surface, fake::Fake, readiness::CONFIGURATION, serve};
 use http::StatusCode;
+use mesh_model::name::Direction;
 use mesh_xds::{
     ads::{ResourceType, TypeStats},
     json::Pool,
 };
 use serde_json::Value;
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -112,11 +117,23 @@ async fn pages_are_messages_of_envoy() {
 
 #[tokio::test]
 async fn clusters_look_like_the_articles() {
-    let facts = Fake::nginx().facts();
-    let admin = Served::new(Surface::Admin, &facts);
-    let json = admin.json("/clusters?format=json").await;
-    let cluster = &json["cluster_statuses"][0];
     let name = "outbound|80||nginx.test.svc.cluster.local";
+    let fake = Fake::nginx();
+    fake.endpoint(name, "10.244.0.73:80".parse().expect("an address"));
+    let clusters = fake.shared.clusters.active();
+    let cluster = clusters
+        .iter()
+        .find(|c| &*c.info.name == name)
+        .expect("in force");
+    cluster.endpoints.all()[0]
+        .host
+        .stats
+        .cx_total
+        .fetch_add(5, Relaxed);
+    let admin = Served::new(Surface::Admin, &fake.facts());
+    let json = admin.json("/clusters?format=json").await;
+    let mut clusters = json["cluster_statuses"].as_array().expect("a list").iter();
+    let cluster = clusters.find(|c| c["name"] == name).expect("shown");
     for field in ["name", "observability_name", "eds_service_name"] {
         assert_eq!(cluster[field], name);
     }
@@ -184,14 +201,23 @@ async fn only_the_pod_asks_and_orders_need_post() {
             "{order}"
         );
     }
-    assert!(!facts.shutdown.is_begun() && fake.edit(|s| s.drained.is_empty()));
+    let drained = || {
+        let directions = [Direction::Inbound, Direction::Outbound];
+        directions.map(|d| facts.shared.drain.token(Some(d)).is_cancelled())
+    };
+    assert!(!facts.shutdown.is_begun() && drained() == [false, false]);
 
     assert_eq!(
         admin.post("/drain_listeners?inboundonly&graceful").await.1,
         "OK\n"
     );
+    assert_eq!(
+        drained(),
+        [true, false],
+        "the application may still call others"
+    );
     assert_eq!(admin.post("/drain_listeners").await.1, "OK\n");
-    assert_eq!(fake.edit(|s| s.drained.clone()), [true, false]);
+    assert_eq!(drained(), [true, true]);
     assert_eq!(
         admin.post("/reset_counters").await.0,
         StatusCode::NOT_IMPLEMENTED
@@ -233,9 +259,12 @@ async fn stats_are_filtered() {
     use crate::telemetry::Scope;
     let facts = Fake::nginx().facts();
     let scope = || Scope::Cluster("xds-grpc".into());
-    let total = facts.telemetry.counter(scope(), "upstream_cx_total");
-    facts.telemetry.counter(scope(), "upstream_cx_connect_fail");
-    facts.telemetry.add(total, 3);
+    let total = facts.shared.telemetry.counter(scope(), "upstream_cx_total");
+    facts
+        .shared
+        .telemetry
+        .counter(scope(), "upstream_cx_connect_fail");
+    facts.shared.telemetry.add(total, 3);
     let admin = Served::new(Surface::Admin, &facts);
     let line = "cluster.xds-grpc.upstream_cx_total: 3\n";
     assert_eq!(
@@ -361,7 +390,7 @@ async fn each_socket_offers_its_own() {
         status.post("/drain").await,
         (StatusCode::OK, "OK".to_owned())
     );
-    assert_eq!(fake.edit(|s| s.drained.clone()), [true]);
+    assert!(facts.shared.drain.is_inbound_draining());
     assert!(!facts.shutdown.is_begun());
     assert_eq!(status.post("/quitquitquit").await.0, StatusCode::OK);
     assert!(facts.shutdown.is_begun());

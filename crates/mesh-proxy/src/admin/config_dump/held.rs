@@ -2,7 +2,10 @@
 
 use crate::{
     admin::Facts,
-    xds::store::{Entry, Received, Refusal},
+    xds::{
+        Target,
+        store::{Entry, Received, Refusal},
+    },
 };
 use mesh_xds::ads::ResourceType;
 
@@ -22,10 +25,7 @@ pub(super) struct Held {
 impl Held {
     /// All that is held of a type, by name.
     pub(super) fn all(facts: &Facts, kind: ResourceType) -> Vec<Self> {
-        let warming = match kind {
-            ResourceType::Cluster | ResourceType::Listener => facts.path.warming(kind),
-            _ => Default::default(),
-        };
+        let warming = facts.shared.warming(kind);
         let sort = |(name, entry): (String, Entry)| {
             let waits = warming.contains(&name);
             Self::new(name, entry, waits)

@@ -216,7 +216,7 @@ fn routes(listeners: &[Held], held: Vec<Held>) -> Section {
 }
 
 fn secrets(facts: &Facts) -> Section {
-    let active = facts.path.secrets().into_iter().map(|received| {
+    let active = facts.shared.secrets.status().into_iter().map(|received| {
         let tls::secret::Received {
             secret,
             last_updated,

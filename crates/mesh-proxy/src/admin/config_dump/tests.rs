@@ -7,6 +7,7 @@ use crate::{
     xds::store::Refusal,
 };
 use http::StatusCode;
+use mesh_model::secret::SecretValue;
 use mesh_xds::{
     ads::ResourceType,
     json::{Pool, Stage, resources},
@@ -91,14 +92,16 @@ async fn a_route_inside_a_listener_stands_once_for_each_connection_manager() {
 #[tokio::test]
 async fn keys_are_never_shown() {
     let fake = Fake::nginx();
-    let key = fake.edit(|state| match &state.secrets[0].secret.value {
-        mesh_model::secret::SecretValue::Certificate { key, .. } => {
-            String::from_utf8(key.0.clone()).expect("PEM")
-        }
-        other => panic!("{other:?}"),
-    });
+    let secrets = fake.shared.secrets.status();
+    let key = secrets
+        .iter()
+        .find_map(|received| match &received.secret.value {
+            SecretValue::Certificate { key, .. } => String::from_utf8(key.0.clone()).ok(),
+            SecretValue::Validation { .. } => None,
+        });
+    let key = key.expect("a key");
     let json = dump(&fake, "/config_dump?resource=dynamic_active_secrets").await;
-    let secret = &json["configs"][0]["secret"]["tls_certificate"];
+    let secret = &json["configs"][1]["secret"]["tls_certificate"];
     assert_eq!(
         secret["private_key"]["inline_bytes"], "W3JlZGFjdGVkXQ==",
         "{json:#}"
@@ -118,12 +121,12 @@ async fn keys_are_never_shown() {
         !everything.contains("UFJJVkFURSBLRVk"),
         "`PRIVATE KEY` in base64"
     );
-    assert_eq!(json["configs"][1]["name"], "ROOTCA");
+    assert_eq!(json["configs"][0]["name"], "ROOTCA");
 }
 
 #[tokio::test]
 async fn what_waits_and_what_was_refused_stand_beside_what_is_in_force() {
-    let fake = Fake::nginx();
+    let fake = Fake::without_secrets();
     let (kind, name) = (ResourceType::Listener, "virtualInbound");
     let bytes = fake.bytes(kind, name);
     fake.store
@@ -137,7 +140,6 @@ async fn what_waits_and_what_was_refused_stand_beside_what_is_in_force() {
             reason,
         },
     );
-    fake.edit(|state| state.warming.insert(name.to_owned()));
     let mask = "name,active_state.version_info,warming_state.version_info,error_state";
     let json = dump(
         &fake,
