@@ -4,6 +4,7 @@ mod logs; //   the log's scopes
 mod target; // configuration, put into the data path
 
 use crate::{
+    admin::{self, Facts, Surface},
     config::{Command, Kind, Settings, Typed, Verb},
     drain::Drain,
     identity::{
@@ -20,25 +21,34 @@ use crate::{
 use anyhow::{Context, Result};
 use mesh_model::secret::Secret;
 use mesh_runtime::{
-    readiness::Readiness,
+    log::Logging,
+    readiness::{Condition, Readiness},
     shutdown::{Shutdown, Signals},
     tasks::Tasks,
 };
 use std::{
     net::{SocketAddr, TcpListener},
     process::ExitCode,
-    sync::Arc,
-    time::Duration,
+    sync::{Arc, atomic::AtomicBool},
+    time::{Duration, SystemTime},
 };
 use tokio::{
     sync::watch,
     time::{Instant, sleep},
 };
+use tokio_util::sync::CancellationToken;
 
 /// How long tasks beside the path may take to end.
 const LAST_TASKS: Duration = Duration::from_secs(2);
 /// How long the last log lines may take.
 const LAST_LINES: Duration = Duration::from_secs(1);
+/// What a sidecar shows.
+const SIDECAR_SURFACES: &[Surface] = &[
+    Surface::Admin,
+    Surface::Status,
+    Surface::Health,
+    Surface::Prometheus,
+];
 /// How often the end is looked for.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -67,19 +77,25 @@ fn settings(typed: Typed) -> Result<Settings> {
 /// What both forms of the program have: settings, a log, readiness, a way to end.
 struct Process {
     settings: Settings,
+    started: SystemTime,
+    logging: Arc<Logging>,
     readiness: Readiness,
     shutdown: Shutdown,
+    ended: CancellationToken,
     tasks: Tasks,
 }
 
 impl Process {
-    fn new(settings: Settings) -> Self {
-        Self {
+    fn new(settings: Settings) -> Result<Self> {
+        Ok(Self {
+            started: SystemTime::now(),
+            logging: Arc::new(logs::install(&settings)?),
             settings,
             readiness: Readiness::new(),
             shutdown: Shutdown::new(),
+            ended: CancellationToken::new(),
             tasks: Tasks::new(),
-        }
+        })
     }
 
     /// Gets secrets and keeps them fresh; each is handed to `put_in_force`.
@@ -92,6 +108,50 @@ impl Process {
         let status = renewal.status();
         self.tasks.spawn("identity", renewal.run(put_in_force));
         status
+    }
+
+    /// What the sockets beside the path tell.
+    fn facts(
+        &self,
+        shared: &Arc<Shared>,
+        received: Arc<Store>,
+        identity: watch::Receiver<identity::Status>,
+    ) -> Arc<Facts> {
+        Arc::new(Facts {
+            settings: self.settings.clone(),
+            started: self.started,
+            logging: Arc::clone(&self.logging),
+            readiness: self.readiness.clone(),
+            failing: AtomicBool::new(false),
+            shutdown: self.shutdown.clone(),
+            received,
+            identity,
+            shared: Arc::clone(shared),
+        })
+    }
+
+    /// Binds the sockets of `surfaces` and serves them until the end of the process.
+    fn show(&self, facts: &Arc<Facts>, surfaces: &[Surface]) -> Result<()> {
+        let at = self.settings.addresses;
+        for surface in surfaces {
+            let (name, address) = match surface {
+                Surface::Admin => ("admin", at.admin),
+                Surface::Status => ("status", at.status),
+                Surface::Health => ("health", at.health),
+                Surface::Prometheus => ("prometheus", at.prometheus),
+            };
+            let socket = bind(address)?;
+            // Readiness and metrics are asked for until the very end.
+            let (surface, facts, ended) = (*surface, Arc::clone(facts), self.ended.clone());
+            self.tasks.spawn(name, async move {
+                if let Err(error) =
+                    admin::serve(socket, surface, facts, ended.cancelled_owned()).await
+                {
+                    tracing::error!(%error, %address, "{name} ends");
+                }
+            });
+        }
+        Ok(())
     }
 
     /// Runs `program` on a runtime of its own, beside the path, until it ends or is told to.
@@ -112,8 +172,7 @@ impl Process {
 }
 
 fn sidecar(settings: Settings) -> Result<()> {
-    logs::install(&settings)?;
-    let process = Process::new(settings);
+    let process = Process::new(settings)?;
     let shared = Arc::new(shared(&process.settings)?);
     let sockets = capture_sockets(&process.settings)?;
     let workers = Workers::start(process.settings.concurrency.get(), &shared, &sockets)
@@ -143,16 +202,16 @@ fn shared(settings: &Settings) -> Result<Shared> {
 
 /// The capture sockets, bound before anything else: clients wait rather than be refused while configuration comes.
 fn capture_sockets(settings: &Settings) -> Result<Vec<(SocketAddr, TcpListener)>> {
-    let bind = |address| {
-        let socket = socket::bind(address).with_context(|| {
-            format!("{address} can't be bound\nhint: does another proxy run in this pod?")
-        })?;
-        Ok((address, socket))
-    };
-    [settings.addresses.outbound, settings.addresses.inbound]
+    let captures = [settings.addresses.outbound, settings.addresses.inbound];
+    captures
         .into_iter()
-        .map(bind)
+        .map(|address| Ok((address, bind(address)?)))
         .collect()
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener> {
+    let hint = "hint: does another proxy run in this pod?";
+    socket::bind(address).with_context(|| format!("{address} can't be bound\n{hint}"))
 }
 
 /// All that stands beside the path, and the end.
@@ -169,12 +228,14 @@ async fn beside(process: Arc<Process>, shared: Arc<Shared>, workers: Workers) ->
     process.tasks.spawn("xds", xds.run());
     let progress = Progress::new(Arc::clone(&shared), Arc::clone(&store), identity.clone());
     process.tasks.spawn("progress", progress.run(configured));
-    // ADMIN
+    let facts = process.facts(&shared, store, identity);
+    process.show(&facts, SIDECAR_SURFACES)?;
     process.shutdown.begun().await;
     tokio::select! {
         () = end(&process, &shared, &workers) => {}
         () = process.shutdown.forced() => tracing::warn!("ended at once: connections are cut"),
     }
+    process.ended.cancel();
     let late = process
         .tasks
         .join(LAST_TASKS, process.shutdown.forced())
@@ -206,8 +267,7 @@ async fn end(process: &Process, shared: &Shared, workers: &Workers) {
 
 /// Gets the workload's certificate and serves it to another data plane of the pod.
 fn agent(settings: Settings) -> Result<()> {
-    logs::install(&settings)?;
-    Process::new(settings).block_on(|process| async move {
+    Process::new(settings)?.block_on(|process| async move {
         let served = Served::default();
         let identity = {
             let served = served.clone();
@@ -217,16 +277,40 @@ fn agent(settings: Settings) -> Result<()> {
                 secrets.set(secret.clone()).map(|()| served.set(&secret))
             })
         };
-        // ADMIN-AGENT
-        let _ = identity;
+        let certified = process
+            .readiness
+            .condition("certificate", "no certificate has come yet");
+        process.tasks.spawn(
+            "certificate",
+            wait_for_certificate(identity.clone(), certified),
+        );
+        let facts = process.facts(&Arc::default(), Arc::default(), identity);
+        process.show(&facts, &[Surface::Health])?;
         let socket = &process.settings.paths.sds_socket;
         sds::serve(socket, &served, process.shutdown.begun())
             .await
             .with_context(|| socket.display().to_string())?;
+        process.ended.cancel();
         process
             .tasks
             .join(LAST_TASKS, process.shutdown.forced())
             .await;
         Ok(())
     })
+}
+
+/// Meets `condition` once there is a certificate, and says until then why there is none.
+async fn wait_for_certificate(
+    mut identity: watch::Receiver<identity::Status>,
+    condition: Condition,
+) {
+    while identity.borrow_and_update().not_after.is_none() {
+        if let Some(error) = &identity.borrow().error {
+            condition.explain(error);
+        }
+        if identity.changed().await.is_err() {
+            return;
+        }
+    }
+    condition.met();
 }
