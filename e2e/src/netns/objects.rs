@@ -78,6 +78,8 @@ pub(crate) fn pod_of(deployment: &Value, hash: &str, suffix: &str) -> Value {
         "uid": "00000000-0000-0000-0000-000000000000",
         "controller": true,
     }]);
+    // As the scheduler would.
+    pod["spec"]["nodeName"] = "node".into();
     if pod["spec"]["serviceAccountName"].is_null() {
         pod["spec"]["serviceAccountName"] = "default".into();
     }
