@@ -165,7 +165,7 @@ fn start_server(launcher: &mut Launcher) -> Result<()> {
     let nginx = ["/usr/sbin/nginx", "/usr/bin/nginx"]
         .into_iter()
         .find(|path| Path::new(path).is_file());
-    let folder = launcher.private().join("nginx");
+    let folder = launcher.shared().join("nginx");
     let pod = launcher
         .pods
         .iter_mut()

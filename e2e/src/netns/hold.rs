@@ -29,6 +29,8 @@ pub(crate) struct Options {
 pub(crate) struct Mounts {
     /// Folder that appears as [`PROGRAMS`].
     pub(crate) programs: PathBuf,
+    /// Folder that stays where it is.
+    pub(crate) shared: PathBuf,
     /// Text of `/etc/hosts`.
     pub(crate) hosts: String,
     /// Text of `/etc/resolv.conf`.
@@ -62,9 +64,12 @@ pub(crate) fn run(options: Options) -> Result<ExitCode> {
 
 fn lay_out(mounts: &Mounts) -> Result<()> {
     let none = None::<&str>;
-    // Held open, because the folder itself disappears under the new /run.
-    let programs =
-        fs::File::open(&mounts.programs).with_context(|| mounts.programs.display().to_string())?;
+    // Held open, because the folders themselves disappear under the new /run.
+    let open = |path: &Path| fs::File::open(path).with_context(|| path.display().to_string());
+    let held = [
+        (open(&mounts.programs)?, Path::new(PROGRAMS)),
+        (open(&mounts.shared)?, &mounts.shared),
+    ];
     mount(
         Some("tmpfs"),
         "/run",
@@ -73,9 +78,12 @@ fn lay_out(mounts: &Mounts) -> Result<()> {
         Some("mode=755"),
     )
     .context("tmpfs on /run")?;
-    fs::create_dir_all(PROGRAMS)?;
-    let held = format!("/proc/self/fd/{}", programs.as_raw_fd());
-    mount(Some(held.as_str()), PROGRAMS, none, MsFlags::MS_BIND, none).context("programs")?;
+    for (folder, seen) in held {
+        fs::create_dir_all(seen)?;
+        let source = format!("/proc/self/fd/{}", folder.as_raw_fd());
+        mount(Some(source.as_str()), seen, none, MsFlags::MS_BIND, none)
+            .with_context(|| seen.display().to_string())?;
+    }
     for folder in &mounts.folders {
         fs::create_dir_all(folder)?;
         give_to_proxy(folder)?;

@@ -98,6 +98,9 @@ impl Launcher {
             fs::copy(programs.0.join(name), bin.join(name)).with_context(|| name.to_owned())?;
             fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755))?;
         }
+        // Applications of any user may write here.
+        fs::create_dir(private.join("shared"))?;
+        fs::set_permissions(private.join("shared"), fs::Permissions::from_mode(0o1777))?;
         bridge::make()?;
         let mesh_config = json!({"accessLogFile": "/dev/stdout"});
         Ok(Self {
@@ -117,6 +120,11 @@ impl Launcher {
     /// Folder for what only this cluster sees.
     pub(crate) fn private(&self) -> &Path {
         &self.private
+    }
+
+    /// Folder that all pods see, in the same place.
+    pub(crate) fn shared(&self) -> PathBuf {
+        self.private.join("shared")
     }
 
     /// Creates a namespace.
@@ -314,6 +322,7 @@ impl Launcher {
         };
         Ok(Mounts {
             programs: self.private.join("bin"),
+            shared: self.shared(),
             hosts: self.hosts(name),
             resolv_conf: format!(
                 "search {namespace}.svc.cluster.local svc.cluster.local cluster.local\nnameserver {GATEWAY}\n"

@@ -63,7 +63,7 @@ fn start(stage: &mut Stage, deployment: &Value, envoy: &PathBuf) -> Result<()> {
     fs::copy(envoy, &program).context("envoy")?;
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
     let address = stage.launcher.free_address();
-    let folder = stage.launcher.private().to_owned();
+    let folder = stage.launcher.shared();
     let pod = stage
         .launcher
         .captured_pod(&objects::pod_of(deployment, "5d8f7c9b4", "m3t7z"), address)?;

@@ -126,7 +126,7 @@ fn half_open(at: SocketAddr) -> Result<()> {
 }
 
 fn huge_header(stage: &Stage) -> Result<()> {
-    let header = stage.launcher.private().join("header");
+    let header = stage.launcher.shared().join("header");
     fs::write(&header, format!("x-huge: {}\n", "a".repeat(1 << 20)))?;
     let mut curl = Command::new("curl");
     curl.args([

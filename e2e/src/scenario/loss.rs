@@ -30,15 +30,12 @@ const GRACE: Duration = Duration::from_secs(30);
 pub(crate) fn play(long: bool) -> Result<()> {
     let seconds = if long { 40 } else { 15 };
     let mut stage = Stage::pods(&Programs::beside_us()?, &|text| println!("{text}"))?;
-    let ledger = ledger_file(stage.launcher.private())?;
+    let ledger = ledger_file(&stage.launcher.shared())?;
     serve(&mut stage.launcher, OLD, &ledger)?;
     stage.launcher.endpoints(|pod| pod.name() == OLD)?;
     stage.wait_for_endpoint(stage::SERVER_ADDRESS)?;
 
-    let report = stage.launcher.private().join("load");
-    fs::create_dir(&report)?;
-    fs::set_permissions(&report, Permissions::from_mode(0o777))?;
-    let report = report.join("report.json");
+    let report = stage.launcher.shared().join("report.json");
     let mut load = start_load(&mut stage.launcher, seconds, &report)?;
     let start = Instant::now();
     let at = |percent: u32| {
