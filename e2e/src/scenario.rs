@@ -18,6 +18,9 @@ pub(crate) struct Options {
     /// The long form, as run by hand, instead of the short one.
     #[arg(long)]
     long: bool,
+    /// Requests each second, where there is a load.
+    #[arg(long, default_value_t = 500)]
+    rate: u32,
 }
 
 /// All scenarios.
@@ -36,7 +39,7 @@ enum Scenario {
 /// Plays a scenario.
 pub(crate) fn run(options: Options) -> Result<ExitCode> {
     match options.scenario {
-        Scenario::Loss => loss::play(options.long)?,
+        Scenario::Loss => loss::play(options.long, options.rate)?,
         Scenario::Envoy => envoy::play()?,
         Scenario::Hostile => hostile::play()?,
         Scenario::Outage => outage::play()?,

@@ -21,13 +21,11 @@ use std::{
 
 const OLD: &str = "nginx-7c79c4bf97-7985c";
 const NEW: &str = "nginx-7c79c4bf97-x2k9p";
-/// Requests each second.
-const RATE: u32 = 500;
 /// How long a pod may take to end.
 const GRACE: Duration = Duration::from_secs(30);
 
 /// Plays it: 40 s in the long form, 15 s in the short one.
-pub(crate) fn play(long: bool) -> Result<()> {
+pub(crate) fn play(long: bool, rate: u32) -> Result<()> {
     let seconds = if long { 40 } else { 15 };
     let mut stage = Stage::pods(&Programs::beside_us()?, &|text| println!("{text}"))?;
     let ledger = ledger_file(&stage.launcher.shared())?;
@@ -36,7 +34,7 @@ pub(crate) fn play(long: bool) -> Result<()> {
     stage.wait_for_endpoint(stage::SERVER_ADDRESS)?;
 
     let report = stage.launcher.shared().join("report.json");
-    let mut load = start_load(&mut stage.launcher, seconds, &report)?;
+    let mut load = start_load(&mut stage.launcher, (rate, seconds), &report)?;
     let start = Instant::now();
     let at = |percent: u32| {
         let due = Duration::from_secs(seconds.into()) * percent / 100;
@@ -81,7 +79,11 @@ fn serve(launcher: &mut Launcher, name: &str, ledger: &Path) -> Result<()> {
     launcher.wait_application(name, 80)
 }
 
-fn start_load(launcher: &mut Launcher, seconds: u32, report: &Path) -> Result<Process> {
+fn start_load(
+    launcher: &mut Launcher,
+    (rate, seconds): (u32, u32),
+    report: &Path,
+) -> Result<Process> {
     let pod = launcher
         .pods
         .iter()
@@ -93,7 +95,7 @@ fn start_load(launcher: &mut Launcher, seconds: u32, report: &Path) -> Result<Pr
         "--url",
         "http://nginx.test/",
         "--rate",
-        &RATE.to_string(),
+        &rate.to_string(),
     ]);
     command
         .args(["--seconds", &seconds.to_string(), "--report"])
