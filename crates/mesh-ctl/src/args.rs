@@ -1,12 +1,19 @@
 //! The command line's grammar: what can be typed. What it means is the commands' business.
 
+mod kube_inject;
 mod proxy_config;
+mod proxy_status;
+mod version;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use kube_inject::KubeInject;
 pub(crate) use proxy_config::{
-    ClusterFilter, EndpointFilter, ListenerFilter, Output, ProxyConfig, RouteFilter, Source,
+    AllFilter, ClusterFilter, EndpointFilter, ListenerFilter, LogLevels, Output, ProxyConfig,
+    RouteFilter, Source,
 };
+pub(crate) use proxy_status::{ProxyStatus, StatusOutput};
+pub(crate) use version::{Version, VersionOutput};
 
 /// Looks into a running mesh.
 #[derive(Debug, Parser)]
@@ -29,6 +36,18 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Shows what a proxy has been told to do
-    #[command(alias = "pc", subcommand)]
+    #[command(visible_alias = "pc", subcommand)]
     ProxyConfig(ProxyConfig),
+    /// Shows which proxies have what the control plane sent them; with a pod, where the two differ
+    #[command(visible_alias = "ps")]
+    ProxyStatus(ProxyStatus),
+    /// Puts the sidecar into the workloads of a manifest
+    KubeInject(KubeInject),
+    /// Shows the versions of this program, of the control plane and of the proxies
+    Version(Version),
+    /// Prints a script that completes commands in a shell
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }

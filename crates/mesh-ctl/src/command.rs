@@ -2,7 +2,11 @@
 //!
 //! Each gives the text for standard output; warnings go to standard error as they arise.
 
+mod completion;
+mod kube_inject;
 mod proxy_config;
+mod proxy_status;
+pub(crate) mod version;
 
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
@@ -14,6 +18,10 @@ use crate::failure::Failure;
 pub(crate) fn run(cli: &Cli) -> Result<String, Failure> {
     match &cli.command {
         Command::ProxyConfig(command) => proxy_config::run(command, &cli.namespace),
+        Command::ProxyStatus(command) => proxy_status::run(command, &cli.namespace),
+        Command::KubeInject(command) => kube_inject::run(command),
+        Command::Version(command) => version::run(command),
+        Command::Completion { shell } => Ok(completion::script(*shell)),
     }
 }
 

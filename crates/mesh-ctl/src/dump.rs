@@ -9,6 +9,7 @@ pub(crate) mod endpoint;
 pub(crate) mod listener;
 pub(crate) mod metadata;
 pub(crate) mod route;
+pub(crate) mod secret;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -54,6 +55,13 @@ pub(crate) struct Entry<T> {
     pub(crate) stage: Stage,
 }
 
+impl<T> Entry<T> {
+    /// Whether it stands in the bootstrap or in another resource, instead of having been sent by itself.
+    pub(crate) fn is_static(&self) -> bool {
+        self.stage == Stage::Static
+    }
+}
+
 /// A kind of resource that we show.
 pub(crate) trait Shape: DeserializeOwned {
     /// Full name of its message.
@@ -64,6 +72,7 @@ pub(crate) trait Shape: DeserializeOwned {
 #[derive(Debug)]
 pub(crate) struct ConfigDump {
     pool: Pool,
+    json: Value,
     dump: Dump,
 }
 
@@ -74,8 +83,9 @@ impl ConfigDump {
     /// If the text is something else.
     pub(crate) fn read(text: &str) -> Result<Self, Error> {
         let pool = Pool::load();
-        let dump = resources(&pool, &serde_json::from_str(text)?)?;
-        Ok(Self { pool, dump })
+        let json = serde_json::from_str(text)?;
+        let dump = resources(&pool, &json)?;
+        Ok(Self { pool, json, dump })
     }
 
     /// The places of what this version does not know, with the reason.
@@ -90,8 +100,46 @@ impl ConfigDump {
     pub(crate) fn in_use<T: Shape>(&self) -> Result<Vec<Entry<T>>, Error> {
         let mut entries = self.all::<T>()?;
         entries.retain(|entry| matches!(entry.stage, Stage::Active | Stage::Static));
-        entries.sort_by_key(|entry| entry.stage == Stage::Static);
+        entries.sort_by_key(Entry::is_static);
         Ok(entries)
+    }
+
+    /// A section of the dump by the name of its message in `envoy.admin.v3`, in Istio's JSON without its type and
+    /// without secrets; `None` if the dump has no such section.
+    ///
+    /// # Errors
+    /// If it cannot be printed.
+    pub(crate) fn section(&self, message: &str) -> Result<Option<Value>, Error> {
+        let message = format!("envoy.admin.v3.{message}");
+        let is_wanted = |section: &&Value| {
+            section["@type"]
+                .as_str()
+                .and_then(|url| url.rsplit('/').next())
+                == Some(&message)
+        };
+        let mut sections = self.json["configs"].as_array().into_iter().flatten();
+        let Some(section) = sections.find(is_wanted) else {
+            return Ok(None);
+        };
+        let (bytes, _) = self
+            .pool
+            .read_known(&message, section)
+            .map_err(DumpError::Json)?;
+        let mut json = self.pool.print(&message, &bytes, Style::Istio)?;
+        secret::redact(&mut json);
+        Ok(Some(json))
+    }
+
+    /// The secrets in the order of the dump.
+    ///
+    /// # Errors
+    /// If they cannot be printed.
+    pub(crate) fn secrets(&self) -> Result<secret::Secrets, Error> {
+        let section = self.section(secret::SECTION)?.unwrap_or_default();
+        secret::Secrets::read(&section).map_err(|source| Error::Shape {
+            name: secret::SECTION.to_owned(),
+            source,
+        })
     }
 
     fn all<T: Shape>(&self) -> Result<Vec<Entry<T>>, Error> {

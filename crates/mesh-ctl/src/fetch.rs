@@ -52,6 +52,7 @@ pub(crate) struct Proxy {
     /// `<pod>.<namespace>`.
     pub(crate) name: String,
     admin: Socket,
+    folder: PathBuf,
 }
 
 impl Proxy {
@@ -64,6 +65,7 @@ impl Proxy {
         Ok(Self {
             admin: Socket::new(pod.socket, format!("the proxy of {}", pod.name)),
             name: pod.name,
+            folder: pod.folder,
         })
     }
 
@@ -73,6 +75,50 @@ impl Proxy {
     /// If it does not answer, or not with 200.
     pub(crate) fn get(&self, path: &str) -> Result<String, Error> {
         Ok(self.admin.get(path)?)
+    }
+
+    /// What its admin interface answers to `POST path`, which changes something.
+    ///
+    /// # Errors
+    /// If it does not answer, or not with 200.
+    pub(crate) fn post(&self, path: &str) -> Result<String, Error> {
+        Ok(self.admin.post(path)?)
+    }
+
+    /// The control plane that it belongs to.
+    pub(crate) fn discovery(&self) -> Discovery {
+        Discovery::new(sandbox::discovery(&self.folder))
+    }
+}
+
+/// A control plane that can be asked.
+#[derive(Debug)]
+pub(crate) struct Discovery {
+    debug: Socket,
+}
+
+impl Discovery {
+    fn new(socket: PathBuf) -> Self {
+        Self {
+            debug: Socket::new(socket, "mesh-discovery".to_owned()),
+        }
+    }
+
+    /// All that there are.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(crate) fn all() -> Result<Vec<Self>, Error> {
+        let sockets = Sandboxes::open()?.discoveries()?;
+        Ok(sockets.into_iter().map(Self::new).collect())
+    }
+
+    /// What its debug interface answers to `GET path`.
+    ///
+    /// # Errors
+    /// If it does not answer, or not with 200.
+    pub(crate) fn get(&self, path: &str) -> Result<String, Error> {
+        Ok(self.debug.get(path)?)
     }
 }
 

@@ -10,6 +10,11 @@ use std::process::{Command, Output};
 const CLIENT: &str = "test.config_dump.json";
 const SERVER: &str = "nginx.config_dump.json";
 const CLUSTERS: &str = "test.clusters.json";
+const SECRETS: &str = "secrets.config_dump.json";
+/// Roots by trust domain.
+const SPIFFE: &str = "spiffe.config_dump.json";
+/// What a real istiod sends to a pod of a larger mesh.
+const SHOP: &str = "web.config_dump.json";
 
 /// Name of the golden file, saved answer, arguments.
 const CASES: &[(&str, &str, &[&str])] = &[
@@ -135,6 +140,32 @@ const CASES: &[(&str, &str, &[&str])] = &[
         CLIENT,
         &["pc", "eds", "--port", "80", "-o", "json"],
     ),
+    ("secrets.txt", CLIENT, &["pc", "s"]),
+    ("secrets-of-every-kind.txt", SECRETS, &["pc", "secret"]),
+    ("secrets.yaml", SECRETS, &["pc", "secret", "-o", "yaml"]),
+    ("secrets-trust-domains.txt", SPIFFE, &["pc", "secret"]),
+    ("bootstrap.json", CLIENT, &["pc", "bootstrap"]),
+    ("bootstrap.txt", CLIENT, &["pc", "b", "-o", "short"]),
+    ("all.txt", CLIENT, &["pc", "all", "--with-headers"]),
+    (
+        "all-80.txt",
+        SERVER,
+        &["pc", "a", "--port", "80", "--name", "80", "--verbose=false"],
+    ),
+    (
+        "all-none.yaml",
+        CLIENT,
+        &["pc", "all", "--port", "9", "--name", "x", "-o", "yaml"],
+    ),
+    // a larger mesh, as istiod's own debug page prints it
+    ("shop-listeners.txt", SHOP, &["pc", "listener"]),
+    ("shop-routes.txt", SHOP, &["pc", "route"]),
+    ("shop-clusters.txt", SHOP, &["pc", "cluster"]),
+    (
+        "shop-subset.txt",
+        SHOP,
+        &["pc", "cluster", "--subset", "v2"],
+    ),
 ];
 
 fn folder(name: &str) -> PathBuf {
@@ -192,6 +223,23 @@ fn every_golden_file_belongs_to_a_command() {
             CASES.iter().any(|(case, ..)| name == *case),
             "{name:?} is nobody's"
         );
+    }
+}
+
+#[test]
+fn keys_are_never_printed() {
+    for args in [
+        ["pc", "secret", "-ojson"],
+        ["pc", "all", "-ojson"],
+        ["pc", "secret", "-oyaml"],
+    ] {
+        let output = meshctl(SECRETS, &args);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && text.contains("leaked"),
+            "{args:?}: {text}"
+        );
+        assert!(!text.contains("DO-NOT-PRINT"), "{args:?}");
     }
 }
 

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProxyConfig {
     /// Listeners: what is accepted, and where each match of it goes
-    #[command(alias = "listeners", alias = "l")]
+    #[command(visible_alias = "l", alias = "listeners")]
     Listener {
         #[command(flatten)]
         source: Source,
@@ -18,7 +18,7 @@ pub(crate) enum ProxyConfig {
         style: Style,
     },
     /// Routes: which requests go to which cluster
-    #[command(alias = "routes", alias = "r")]
+    #[command(visible_alias = "r", alias = "routes")]
     Route {
         #[command(flatten)]
         source: Source,
@@ -28,7 +28,7 @@ pub(crate) enum ProxyConfig {
         style: Style,
     },
     /// Clusters: the services that can be called
-    #[command(alias = "clusters", alias = "c")]
+    #[command(visible_alias = "c", alias = "clusters")]
     Cluster {
         #[command(flatten)]
         source: Source,
@@ -38,7 +38,7 @@ pub(crate) enum ProxyConfig {
         style: Style,
     },
     /// Endpoints: the addresses behind clusters and how they are doing
-    #[command(alias = "endpoints", alias = "ep")]
+    #[command(visible_alias = "ep", alias = "endpoints")]
     Endpoint {
         #[command(flatten)]
         source: Source,
@@ -46,6 +46,42 @@ pub(crate) enum ProxyConfig {
         filter: EndpointFilter,
         #[command(flatten)]
         style: Style,
+    },
+    /// Certificates and trusted roots; keys are never shown
+    #[command(visible_alias = "s", alias = "secrets")]
+    Secret {
+        #[command(flatten)]
+        source: Source,
+        #[command(flatten)]
+        style: Style,
+    },
+    /// What the proxy was started with
+    #[command(visible_alias = "b")]
+    Bootstrap {
+        #[command(flatten)]
+        source: Source,
+        /// The whole bootstrap, or the versions in it
+        #[arg(short, long, value_enum, default_value_t = Output::Json)]
+        output: Output,
+    },
+    /// All tables
+    #[command(visible_alias = "a")]
+    All {
+        #[command(flatten)]
+        source: Source,
+        #[command(flatten)]
+        filter: AllFilter,
+        #[command(flatten)]
+        style: Style,
+    },
+    /// Shows and changes what a running proxy logs
+    #[command(visible_alias = "o")]
+    Log {
+        /// The pods: [<type>/]<name>[.<namespace>]
+        #[arg(value_name = "POD", required = true)]
+        pods: Vec<String>,
+        #[command(flatten)]
+        levels: LogLevels,
     },
     /// Endpoints as the control plane sent them
     #[command(hide = true)]
@@ -156,4 +192,91 @@ pub(crate) struct EndpointFilter {
     /// Only those of this status: healthy, unhealthy, draining, timeout, degraded, unknown
     #[arg(long)]
     pub(crate) status: Option<String>,
+}
+
+/// Which of everything; each word filters the tables that know it.
+#[derive(Debug, Default, Args)]
+pub(crate) struct AllFilter {
+    /// Only listeners and endpoints of this address
+    #[arg(long)]
+    address: Option<String>,
+    /// Only listeners, clusters and endpoints of this port
+    #[arg(long)]
+    port: Option<u16>,
+    /// Only listeners of this type: HTTP, TCP, HTTP+TCP
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Option<String>,
+    /// Only the route configuration of this name
+    #[arg(long)]
+    name: Option<String>,
+    /// Only clusters whose name contains this host
+    #[arg(long)]
+    fqdn: Option<String>,
+    /// Only clusters of this direction: inbound, outbound
+    #[arg(long)]
+    direction: Option<String>,
+    /// Only clusters whose name contains this subset
+    #[arg(long)]
+    subset: Option<String>,
+    /// Only endpoints of this cluster
+    #[arg(long)]
+    cluster: Option<String>,
+    /// Only endpoints of this status
+    #[arg(long)]
+    status: Option<String>,
+    /// One row for each match and route, not for each listener and configuration
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1,
+          require_equals = true, default_missing_value = "true")]
+    verbose: bool,
+    /// Writes a title above each table
+    #[arg(long)]
+    pub(crate) with_headers: bool,
+}
+
+impl AllFilter {
+    pub(crate) fn listener(&self) -> ListenerFilter {
+        ListenerFilter {
+            address: self.address.clone(),
+            port: self.port,
+            kind: self.kind.clone(),
+            verbose: self.verbose,
+        }
+    }
+
+    pub(crate) fn route(&self) -> RouteFilter {
+        RouteFilter {
+            name: self.name.clone(),
+            verbose: self.verbose,
+        }
+    }
+
+    pub(crate) fn cluster(&self) -> ClusterFilter {
+        ClusterFilter {
+            fqdn: self.fqdn.clone(),
+            direction: self.direction.clone(),
+            subset: self.subset.clone(),
+            port: self.port,
+        }
+    }
+
+    pub(crate) fn endpoint(&self) -> EndpointFilter {
+        EndpointFilter {
+            address: self.address.clone(),
+            port: self.port,
+            cluster: self.cluster.clone(),
+            status: self.status.clone(),
+        }
+    }
+}
+
+/// What a proxy should log.
+#[derive(Debug, Args)]
+pub(crate) struct LogLevels {
+    /// `<level>` for all loggers, `<logger>:<level>` for one; several with commas. Levels: trace, debug, info,
+    /// warning, error, critical, off
+    #[arg(long, value_delimiter = ',', conflicts_with = "reset")]
+    pub(crate) level: Vec<String>,
+    /// Sets all loggers to their default, warning
+    #[arg(short, long)]
+    pub(crate) reset: bool,
 }

@@ -1,5 +1,9 @@
 //! `meshctl proxy-config`.
 
+mod all;
+mod log;
+
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::args::{EndpointFilter, Output, ProxyConfig, Source};
@@ -7,7 +11,7 @@ use crate::dump::endpoint::{ClusterLoadAssignment, ClusterStatus};
 use crate::dump::{ConfigDump, Entry, Shape, cluster_statuses};
 use crate::failure::Failure;
 use crate::fetch::{self, PodName, Proxy};
-use crate::view::{cluster, document, endpoint, listener, route};
+use crate::view::{bootstrap, cluster, document, endpoint, listener, route, secret};
 
 const CONFIG_DUMP: &str = "/config_dump";
 const CONFIG_DUMP_WITH_ENDPOINTS: &str = "/config_dump?include_eds";
@@ -54,6 +58,30 @@ pub(super) fn run(command: &ProxyConfig, namespace: &str) -> Result<String, Fail
             filter,
             style,
         } => resources(source).endpoints(filter, style.output),
+        ProxyConfig::Secret { source, style } => {
+            let dump = read(&resources(source).text(CONFIG_DUMP)?)?;
+            match style.output {
+                Output::Short => Ok(secret::table(&dump.secrets()?, Timestamp::now(), false)),
+                output => Ok(whole(&required(&dump, "SecretsConfigDump")?, output)),
+            }
+        }
+        ProxyConfig::Bootstrap { source, output } => {
+            let dump = read(&resources(source).text(CONFIG_DUMP)?)?;
+            let section = required(&dump, "BootstrapConfigDump")?;
+            Ok(match output {
+                Output::Short => bootstrap::versions(&section),
+                output => whole(&section, *output),
+            })
+        }
+        ProxyConfig::All {
+            source,
+            filter,
+            style,
+        } => {
+            let dump = read(&resources(source).text(CONFIG_DUMP_WITH_ENDPOINTS)?)?;
+            all::print(&dump, filter, style.output)
+        }
+        ProxyConfig::Log { pods, levels } => log::run(pods, levels, namespace),
         ProxyConfig::Eds {
             source,
             filter,
@@ -122,11 +150,31 @@ fn sent(dump: &ConfigDump, filter: &EndpointFilter, output: Output) -> Result<St
     }))
 }
 
+/// A section that every proxy prints.
+fn required(dump: &ConfigDump, message: &str) -> Result<Value, Failure> {
+    let missing = || {
+        Failure::bad_data(anyhow::Error::msg(format!(
+            "the config dump has no {message}"
+        )))
+    };
+    dump.section(message)?.ok_or_else(missing)
+}
+
+fn whole(value: &Value, output: Output) -> String {
+    match output {
+        Output::Yaml => document::yaml(value),
+        Output::Json | Output::Short => document::json(value),
+    }
+}
+
 fn print<T>(entries: &[Entry<T>], output: Output, table: impl Fn() -> String) -> String {
-    let list = || entries.iter().map(|entry| entry.json.clone()).collect();
     match output {
         Output::Short => table(),
-        Output::Json => document::json(&list()),
-        Output::Yaml => document::yaml(&list()),
+        output => whole(&list(entries), output),
     }
+}
+
+/// The whole resources.
+fn list<T>(entries: &[Entry<T>]) -> Value {
+    entries.iter().map(|entry| entry.json.clone()).collect()
 }

@@ -104,6 +104,14 @@ impl Socket {
         self.ask(Method::GET, path)
     }
 
+    /// The body of the answer to `POST path`.
+    ///
+    /// # Errors
+    /// If there is none, or its status is not 200.
+    pub(crate) fn post(&self, path: &str) -> Result<String, Error> {
+        self.ask(Method::POST, path)
+    }
+
     fn ask(&self, method: Method, path: &str) -> Result<String, Error> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -88,6 +88,8 @@ pub(crate) struct Pod {
     pub(crate) name: String,
     /// The socket to its proxy's admin interface.
     pub(crate) socket: PathBuf,
+    /// The folder of its sandbox.
+    pub(crate) folder: PathBuf,
 }
 
 /// The demos that run on this machine.
@@ -124,6 +126,25 @@ impl Sandboxes {
         Ok(Self { folders })
     }
 
+    /// The sockets of all control planes.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(crate) fn discoveries(&self) -> Result<Vec<PathBuf>, Error> {
+        let sockets = self.folders.iter().map(|folder| discovery(folder));
+        let sockets: Vec<_> = sockets.filter(|socket| socket.exists()).collect();
+        if sockets.is_empty() {
+            let folders = self
+                .folders
+                .iter()
+                .map(|folder| folder.display().to_string());
+            return Err(Error::NoDiscovery {
+                folders: folders.collect(),
+            });
+        }
+        Ok(sockets)
+    }
+
     /// The pod that `name` calls.
     ///
     /// # Errors
@@ -151,6 +172,7 @@ impl Sandboxes {
             [(folder, pod)] => Ok(Pod {
                 socket: folder.join(format!("{pod}{ENDING}")),
                 name: pod.clone(),
+                folder: (*folder).clone(),
             }),
             several => Err(Error::Ambiguous {
                 what: name.typed.clone(),
@@ -161,6 +183,11 @@ impl Sandboxes {
             }),
         }
     }
+}
+
+/// Where the control plane of a sandbox is.
+pub(super) fn discovery(folder: &Path) -> PathBuf {
+    folder.join(format!("{DISCOVERY}{ENDING}"))
 }
 
 /// The pods of one sandbox, sorted.

@@ -1,0 +1,90 @@
+//! `meshctl version`.
+
+use serde_json::{Value, json};
+
+use crate::args::{Version, VersionOutput};
+use crate::failure::Failure;
+use crate::fetch::{self, Discovery};
+use crate::view::{document, status, version};
+
+use super::proxy_status::{SYNCZ, read_statuses};
+
+/// What runs.
+#[derive(Debug)]
+pub(crate) struct Versions {
+    /// This program.
+    pub(crate) client: String,
+    /// What control planes say, if one was asked.
+    pub(crate) remote: Option<Remote>,
+}
+
+/// The versions of a mesh; each part with its name.
+#[derive(Debug, Default)]
+pub(crate) struct Remote {
+    /// Control planes.
+    pub(crate) control_planes: Vec<(String, String)>,
+    /// Proxies that are connected.
+    pub(crate) proxies: Vec<(String, String)>,
+}
+
+pub(super) fn run(args: &Version) -> Result<String, Failure> {
+    let versions = Versions {
+        client: env!("CARGO_PKG_VERSION").to_owned(),
+        remote: if args.remote { remote()? } else { None },
+    };
+    Ok(match (args.output, args.short) {
+        (Some(VersionOutput::Json), _) => document::json(&versions.json()),
+        (Some(VersionOutput::Yaml), _) => document::yaml(&versions.json()),
+        (None, true) => version::short(&versions),
+        (None, false) => version::lines(&versions),
+    })
+}
+
+/// What the control planes say. That there is none is no failure: the version of this program is still an answer.
+fn remote() -> Result<Option<Remote>, Failure> {
+    let planes = match Discovery::all() {
+        Ok(planes) => planes,
+        Err(error @ fetch::Error::Sandbox(_)) => {
+            eprintln!("warning: only the client's version is known: {error}");
+            return Ok(None);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let mut remote = Remote::default();
+    for plane in planes {
+        let version = plane.get("/version")?.trim().to_owned();
+        remote
+            .control_planes
+            .push(("mesh-discovery".to_owned(), version));
+        let statuses = read_statuses(&plane.get(SYNCZ)?)?;
+        let named = statuses.into_iter().map(
+            |status::ProxyStatus {
+                 proxy,
+                 istio_version,
+                 ..
+             }| (proxy, istio_version),
+        );
+        remote.proxies.extend(named);
+    }
+    remote.proxies.sort();
+    Ok(Some(remote))
+}
+
+impl Versions {
+    /// In the form of `istioctl version -o json`.
+    fn json(&self) -> Value {
+        let mut json = json!({ "clientVersion": { "version": self.client } });
+        if let Some(remote) = &self.remote {
+            let planes = remote.control_planes.iter();
+            let planes = planes.map(
+                |(name, version)| json!({ "Component": name, "Info": { "version": version } }),
+            );
+            let proxies = remote.proxies.iter();
+            let proxies =
+                proxies.map(|(name, version)| json!({ "ID": name, "IstioVersion": version }));
+            json["meshVersion"] = planes.collect();
+            json["dataPlaneVersion"] = proxies.collect();
+        }
+        json
+    }
+}

@@ -1,0 +1,378 @@
+//! The program against pods of this machine: sockets in a sandbox's folder, with a small server behind each.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+const CONFIG_DUMP: &str = "test.config_dump.json";
+
+/// A sandbox; its servers end with the test's process.
+struct Sandbox {
+    folder: tempfile::TempDir,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Sandbox {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().expect("a folder"),
+            asked: Arc::default(),
+        }
+    }
+
+    fn socket(&self, name: &str) -> PathBuf {
+        self.folder.path().join(format!("{name}.sock"))
+    }
+
+    /// Serves `pages`: request line up to the version, and text. Anything else is answered with 404.
+    fn serve(&self, name: &str, pages: &[(&str, String)]) {
+        let listener = UnixListener::bind(self.socket(name)).expect("a socket");
+        let pages: HashMap<_, _> = pages
+            .iter()
+            .map(|(path, text)| (path.to_string(), text.clone()))
+            .collect();
+        let asked = Arc::clone(&self.asked);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                answer(stream, &pages, &asked);
+            }
+        });
+    }
+
+    /// Exit code, standard output, standard error.
+    fn meshctl(&self, args: &[&str]) -> (i32, String, String) {
+        let output = Command::new(env!("CARGO_BIN_EXE_meshctl"))
+            .args(args)
+            .env("MESH_SANDBOX", self.folder.path())
+            .output()
+            .expect("meshctl runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (
+            output.status.code().unwrap_or(-1),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
+    }
+}
+
+fn answer(mut stream: UnixStream, pages: &HashMap<String, String>, asked: &Mutex<Vec<String>>) {
+    let mut lines = BufReader::new(stream.try_clone().expect("a second handle"))
+        .lines()
+        .map_while(Result::ok);
+    let request = lines.next().unwrap_or_default();
+    let request = request
+        .strip_suffix(" HTTP/1.1")
+        .unwrap_or_default()
+        .to_owned();
+    while lines.next().is_some_and(|header| !header.is_empty()) {}
+    let (status, text) = match pages.get(&request) {
+        Some(text) => ("200 OK", text.as_str()),
+        None => ("404 Not Found", "no such page\n"),
+    };
+    asked.lock().expect("nobody panics").push(request);
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        text.len()
+    );
+    let _ = stream
+        .write_all(head.as_bytes())
+        .and_then(|()| stream.write_all(text.as_bytes()));
+}
+
+fn file(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests")
+        .join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn with_a_pod() -> Sandbox {
+    let sandbox = Sandbox::new();
+    let dump = file(&format!("testdata/{CONFIG_DUMP}"));
+    sandbox.serve(
+        "test-f5b5d48b5-qdzft.test",
+        &[
+            ("GET /config_dump", dump.clone()),
+            ("GET /config_dump?include_eds", dump.clone()),
+            (
+                "GET /clusters?format=json",
+                file("testdata/test.clusters.json"),
+            ),
+            (
+                "POST /logging?level=debug",
+                "active loggers:\n  http: debug\n\n".to_owned(),
+            ),
+            (
+                "POST /logging",
+                "active loggers:\n  http: debug\n\n".to_owned(),
+            ),
+        ],
+    );
+    let other = dump.replace(
+        "\"lb_policy\": \"LEAST_REQUEST\"",
+        "\"lb_policy\": \"RANDOM\"",
+    );
+    assert_ne!(other, dump);
+    sandbox.serve("other-1.test", &[("GET /config_dump", other)]);
+    let syncz = serde_json::json!([
+        { "proxy": "test-f5b5d48b5-qdzft.test", "cluster_id": "Kubernetes", "istiod": "discovery-0",
+          "istio_version": "0.1.0", "types": { "CDS": { "state": "SYNCED" }, "LDS": { "state": "SYNCED" } } },
+        { "proxy": "other-1.test", "cluster_id": "Kubernetes", "istiod": "discovery-0", "istio_version": "0.1.0" },
+    ]);
+    sandbox.serve(
+        "discovery",
+        &[
+            ("GET /debug/syncz", syncz.to_string()),
+            ("GET /version", "0.2.0\n".to_owned()),
+            (
+                "GET /debug/config_dump?proxyID=test-f5b5d48b5-qdzft.test",
+                dump.clone(),
+            ),
+            ("GET /debug/config_dump?proxyID=other-1.test", dump),
+        ],
+    );
+    sandbox
+}
+
+#[test]
+fn a_pod_is_asked_by_its_name_or_its_deployments() {
+    let sandbox = with_a_pod();
+    for args in [
+        &[
+            "-n",
+            "test",
+            "proxy-config",
+            "listener",
+            "test-f5b5d48b5-qdzft",
+            "--port",
+            "15001",
+        ][..],
+        &[
+            "pc",
+            "listener",
+            "test-f5b5d48b5-qdzft.test",
+            "--port",
+            "15001",
+        ],
+        &[
+            "pc",
+            "listener",
+            "deployment/test",
+            "-n",
+            "test",
+            "--port",
+            "15001",
+        ],
+    ] {
+        let (code, out, err) = sandbox.meshctl(args);
+        assert_eq!((code, err.as_str()), (0, ""), "{args:?}");
+        assert_eq!(out, file("golden/listener-15001.txt"), "{args:?}");
+    }
+    let endpoint = [
+        "-n",
+        "test",
+        "pc",
+        "endpoint",
+        "deployment/test",
+        "-oyaml",
+        "--cluster",
+    ];
+    let (_, out, _) = sandbox.meshctl(
+        &[
+            &endpoint[..],
+            &["outbound|80||nginx.test.svc.cluster.local"],
+        ]
+        .concat(),
+    );
+    assert_eq!(out, file("golden/endpoint.yaml"));
+}
+
+#[test]
+fn what_is_missing_is_said_with_a_hint() {
+    let sandbox = with_a_pod();
+    let (code, out, err) = sandbox.meshctl(&["pc", "listener", "nginx", "-n", "test"]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.contains("error: there is no pod `nginx`"), "{err}");
+    assert!(
+        err.contains("hint: ") && err.contains("test-f5b5d48b5-qdzft.test"),
+        "{err}"
+    );
+
+    drop(UnixListener::bind(sandbox.socket("gone.test")).expect("a socket"));
+    let (code, _, err) = sandbox.meshctl(&["pc", "listener", "gone.test"]);
+    assert_eq!(code, 1);
+    assert!(
+        err.contains("Connection refused") && err.contains("hint: "),
+        "{err}"
+    );
+
+    let (code, _, err) = sandbox.meshctl(&["pc", "endpoint", "other-1.test"]);
+    assert_eq!(code, 1);
+    assert!(err.contains("404") && err.contains("no such page"), "{err}");
+}
+
+#[test]
+fn proxies_are_listed_and_compared() {
+    let sandbox = with_a_pod();
+    let (code, out, err) = sandbox.meshctl(&["proxy-status"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let expected = "\
+NAME                          CLUSTER        ISTIOD          VERSION     SUBSCRIBED TYPES
+other-1.test                  Kubernetes     discovery-0     0.1.0       0 ()
+test-f5b5d48b5-qdzft.test     Kubernetes     discovery-0     0.1.0       2 (CDS,LDS)
+";
+    assert_eq!(out, expected);
+
+    let (_, out, err) = sandbox.meshctl(&["ps", "deploy/test", "-n", "test"]);
+    assert_eq!(err, "");
+    let expected = "Clusters Match\nListeners Match\nRoutes Match (RDS last loaded at Sun, 12 May 2024 05:53:29 UTC)\n";
+    assert_eq!(out, expected);
+
+    let (code, out, _) = sandbox.meshctl(&["ps", "other-1.test"]);
+    assert_eq!(code, 0);
+    assert!(
+        out.contains("-    \"lbPolicy\": \"LEAST_REQUEST\",\n+    \"lbPolicy\": \"RANDOM\",\n"),
+        "{out}"
+    );
+    assert!(
+        out.contains("\nClusters Don't Match\nListeners Match\n"),
+        "{out}"
+    );
+}
+
+#[test]
+fn versions_come_from_all_parts() {
+    let sandbox = with_a_pod();
+    let client = env!("CARGO_PKG_VERSION");
+    let (_, out, _) = sandbox.meshctl(&["version"]);
+    let expected = format!(
+        "client version: {client}\ncontrol plane version: 0.2.0\ndata plane version: 0.1.0 (2 proxies)\n"
+    );
+    assert_eq!(out, expected);
+    let (_, out, _) = sandbox.meshctl(&["version", "-o", "yaml"]);
+    assert!(
+        out.contains("- ID: other-1.test\n  IstioVersion: 0.1.0\n"),
+        "{out}"
+    );
+    let (code, out, err) = Sandbox::new().meshctl(&["version"]);
+    assert_eq!((code, out), (0, format!("client version: {client}\n")));
+    assert!(err.contains("warning: "), "{err}");
+}
+
+#[test]
+fn log_levels_are_set_and_shown() {
+    let sandbox = with_a_pod();
+    let (code, out, err) = sandbox.meshctl(&["pc", "log", "deploy/test.test", "--level", "debug"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert_eq!(
+        out,
+        "test-f5b5d48b5-qdzft.test:\nactive loggers:\n  http: debug\n"
+    );
+    assert_eq!(
+        *sandbox.asked.lock().unwrap(),
+        ["POST /logging?level=debug", "POST /logging"]
+    );
+    let (code, _, err) = sandbox.meshctl(&["pc", "log", "deploy/test.test", "--level", "loud"]);
+    assert_eq!(code, 64);
+    assert!(err.contains("hint: levels are: trace"), "{err}");
+}
+
+#[test]
+fn wrong_use_and_wrong_data_have_codes_of_their_own() {
+    let sandbox = Sandbox::new();
+    let data = sandbox.folder.path().join("data.json");
+    std::fs::write(&data, "{ \"configs\": 7 }").unwrap();
+    let data = data.to_str().unwrap();
+    for (args, expected) in [
+        (&["pc", "listener"][..], 64),
+        (&["pc", "listener", "pod", "--file", data], 64),
+        (&["pc", "listener", "--port", "x", "--file", data], 64),
+        (&["nonsense"], 64),
+        (&["pc", "listener", "--file", data], 65),
+        (&["pc", "listener", "--file", "/nowhere/dump.json"], 65),
+        (&["kube-inject", "-f", data], 0),
+        (&["--version"], 0),
+    ] {
+        let (code, _, err) = sandbox.meshctl(args);
+        assert_eq!(code, expected, "{args:?}: {err}");
+    }
+}
+
+#[test]
+fn manifests_are_injected() {
+    let sandbox = Sandbox::new();
+    let path = |name: &str| {
+        sandbox
+            .folder
+            .path()
+            .join(name)
+            .to_str()
+            .unwrap()
+            .to_owned()
+    };
+    let manifest = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\nspec:\n  containers:\n  - name: a\n    image: a\n";
+    std::fs::write(path("pod.yaml"), manifest).unwrap();
+    let (code, out, err) = sandbox.meshctl(&["kube-inject", "-f", &path("pod.yaml")]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(
+        out.contains("istio-proxy") && out.contains("istio-init"),
+        "{out}"
+    );
+    let (code, out, _) = sandbox.meshctl(&[
+        "kube-inject",
+        "-f",
+        &path("pod.yaml"),
+        "-o",
+        &path("out.yaml"),
+    ]);
+    assert_eq!((code, out.as_str()), (0, ""));
+    assert!(
+        std::fs::read_to_string(path("out.yaml"))
+            .unwrap()
+            .contains("istio-proxy")
+    );
+
+    std::fs::write(
+        path("host.yaml"),
+        manifest.replace("spec:\n", "spec:\n  hostNetwork: true\n"),
+    )
+    .unwrap();
+    let (code, out, err) = sandbox.meshctl(&["kube-inject", "-f", &path("host.yaml")]);
+    assert_eq!(code, 0);
+    assert!(
+        err.contains("===> Skipping injection because \"a\" has host networking enabled"),
+        "{err}"
+    );
+    assert!(!out.contains("istio-proxy"));
+
+    std::fs::write(path("broken.yaml"), "kind: Pod\n  x: [").unwrap();
+    let (code, out, err) = sandbox.meshctl(&["kube-inject", "-f", &path("broken.yaml")]);
+    assert_eq!((code, out.as_str()), (65, ""));
+    assert!(err.contains("error: ") && err.contains("hint: "), "{err}");
+
+    std::fs::write(path("mesh.yaml"), "trustDomain: [1]").unwrap();
+    let (code, _, err) = sandbox.meshctl(&[
+        "kube-inject",
+        "-f",
+        &path("pod.yaml"),
+        "--meshConfigFile",
+        &path("mesh.yaml"),
+    ]);
+    assert_eq!(code, 65, "{err}");
+}
+
+#[test]
+fn shells_get_their_scripts() {
+    let sandbox = Sandbox::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let (code, out, _) = sandbox.meshctl(&["completion", shell]);
+        assert_eq!(code, 0);
+        assert!(
+            out.contains("proxy-config") && out.contains("meshctl"),
+            "{shell}"
+        );
+    }
+}
