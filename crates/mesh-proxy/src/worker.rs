@@ -9,6 +9,7 @@ use crate::{
         dispatch::{Accepted, Inboxes, Loads},
         table::Table,
     },
+    memory,
     publish::Reader,
     slot::SlotCache,
     telemetry::{Counter, Scope, Shard, Telemetry},
@@ -20,8 +21,13 @@ use std::{
     rc::Rc,
     sync::Arc,
     thread::{self, JoinHandle},
+    time::Duration,
 };
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{MissedTickBehavior, interval},
+};
 use tokio_util::sync::CancellationToken;
 
 /// What all workers and the control side share. There is one for the process.
@@ -178,6 +184,9 @@ impl Workers {
     }
 }
 
+/// How often memory is given back, if connections have ended since.
+const LULL: Duration = Duration::from_secs(2);
+
 /// What a worker's thread starts with.
 struct Start {
     acceptor: Acceptor,
@@ -216,12 +225,22 @@ impl Start {
                 Err(error) => tracing::error!(%error, %address, "a worker can't accept"),
             }
         }
+        let mut lull = interval(LULL);
+        lull.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ended_since = false;
         loop {
             tokio::select! {
                 Some(accepted) = self.inbox.recv() => {
                     tasks.spawn_local(listener::serve(accepted, Rc::clone(&worker)));
                 }
-                Some(ended) = tasks.join_next() => report(&ended),
+                Some(ended) = tasks.join_next() => {
+                    ended_since = true;
+                    report(&ended);
+                }
+                _ = lull.tick(), if ended_since => {
+                    ended_since = false;
+                    memory::give_back();
+                }
                 () = self.stop.cancelled() => break,
             }
         }

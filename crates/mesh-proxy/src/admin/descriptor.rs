@@ -4,16 +4,11 @@
 //! operating system too, which the allocator would otherwise do only when it is next short.
 
 use super::reply::Reply;
+use crate::memory;
 use http::StatusCode;
 use mesh_xds::json::{Pool, PrintError, Style};
 use prost::{Message, Name};
 use serde_json::Value;
-
-// The allocator of the binary, and the one function of it that its crate keeps for itself.
-use mimalloc as _;
-unsafe extern "C" {
-    fn mi_collect(force: bool);
-}
 
 /// The descriptors, for as long as a page is written. To be dropped on the thread that loaded them.
 pub(super) struct Descriptors(Option<Pool>);
@@ -36,9 +31,7 @@ impl Descriptors {
 impl Drop for Descriptors {
     fn drop(&mut self) {
         self.0 = None;
-        // SAFETY: takes no pointer, and may be called at any time from any thread; it looks only at pages of this one
-        // and at those that no thread owns. Where mimalloc is not the allocator there is nothing to collect.
-        unsafe { mi_collect(true) };
+        memory::give_back();
     }
 }
 
