@@ -6,6 +6,7 @@
 //! piece, so that a large one costs neither traffic nor memory.
 
 pub mod facts; //       what there is to tell, and where it comes from
+pub mod application; // the application's own probes and metrics
 pub mod readiness; //   whether the proxy can serve, and if not, why
 
 mod descriptor;
@@ -25,8 +26,10 @@ mod lifecycle; //       /ready, /healthcheck, /drain_listeners, /quitquitquit
 mod listeners; //       /listeners
 mod logging; //         /logging
 mod server_info; //     /server_info, /memory, /runtime, /hot_restart_version
+mod scrape; //          metrics of the pod, all in one
 mod stats; //           /stats
 
+pub use application::Application;
 pub use facts::Facts;
 pub use server::serve;
 pub use surface::Surface;

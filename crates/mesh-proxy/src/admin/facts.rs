@@ -1,5 +1,6 @@
 //! What there is to tell, and where it comes from.
 
+use super::Application;
 use crate::{config::Settings, identity, worker::Shared, xds};
 use mesh_runtime::{log::Logging, readiness::Readiness, shutdown::Shutdown};
 use std::{
@@ -27,6 +28,8 @@ pub struct Facts {
     pub received: Arc<xds::Store>,
     /// How the certificate fares.
     pub identity: watch::Receiver<identity::Status>,
+    /// The application beside us.
+    pub application: Application,
     /// The data path.
     pub shared: Arc<Shared>,
 }

@@ -1,6 +1,6 @@
 //! A process to show, made of a captured configuration.
 
-use super::Facts;
+use super::{Application, Facts};
 use crate::{
     config::{Command, Kind, Settings, Verb},
     identity,
@@ -163,6 +163,7 @@ impl Fake {
             shutdown: Shutdown::new(),
             received: Arc::clone(&self.store),
             identity: self.identity.subscribe(),
+            application: Application::new([127, 0, 0, 1].into(), |_| None).expect("nothing"),
             shared: Arc::clone(&self.shared),
         })
     }

@@ -64,6 +64,14 @@ impl Reply {
         }
     }
 
+    /// A text that somebody else wrote, with its status.
+    pub(super) fn with_status(status: StatusCode, text: Bytes) -> Self {
+        Self {
+            status,
+            ..Self::text(text)
+        }
+    }
+
     /// A request that can't be understood.
     pub(super) fn bad_request(why: impl Into<String>) -> Self {
         Self::refuse(StatusCode::BAD_REQUEST, why)

@@ -3,7 +3,7 @@
 use super::{
     Facts, endpoint, guard,
     reply::{Body, Reply},
-    stats,
+    scrape, stats,
 };
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -35,7 +35,7 @@ impl Surface {
                 Ok(()) => endpoint::answer(&request, facts).await,
                 Err(refused) => refused,
             },
-            Self::Status => status(&request, peer, &facts),
+            Self::Status => status(&request, peer, &facts).await,
             Self::Health => match request.uri().path() {
                 "/healthz/ready" => readiness(&facts),
                 _ => not_found(),
@@ -49,14 +49,17 @@ impl Surface {
     }
 }
 
-fn status(request: &Request<Incoming>, peer: SocketAddr, facts: &Arc<Facts>) -> Reply {
+async fn status(request: &Request<Incoming>, peer: SocketAddr, facts: &Arc<Facts>) -> Reply {
     match request.uri().path() {
         "/healthz/ready" => readiness(facts),
-        "/stats/prometheus" | "/metrics" => stats::everything(facts),
+        "/stats/prometheus" | "/metrics" => scrape::answer(facts, request.headers()).await,
         "/quitquitquit" => order(request, peer, || {
             facts.shutdown.request("POST /quitquitquit")
         }),
         "/drain" => order(request, peer, || facts.drain(true)),
+        path if path.starts_with("/app-health/") || path.starts_with("/app-lifecycle/") => {
+            facts.application.probe(path, request.headers()).await
+        }
         _ => not_found(),
     }
 }

@@ -1,0 +1,176 @@
+//! What the kubelet and Prometheus ask the application, asked on their behalf (Istio section 1.6).
+//!
+//! They have no certificate of the mesh, so under strict mutual TLS they could not reach it. Injection points them here
+//! and leaves word in the environment where they wanted to go.
+
+mod dial; //  to the application, past the rules that capture
+mod grpc; //  gRPC's health check
+mod http; //  a GET, with redirects as the kubelet follows them
+mod probe; // what injection wrote down
+
+use super::reply::Reply;
+use ::http::{HeaderMap, StatusCode};
+use bytes::Bytes;
+use mesh_model::env::{ISTIO_KUBE_APP_PROBERS, ISTIO_PROMETHEUS_ANNOTATIONS};
+use probe::{HttpGet, Metrics, Probe};
+use std::{collections::HashMap, io, net::IpAddr, time::Duration};
+use tokio::time::timeout;
+
+/// How long the kubelet waits for a probe that does not say.
+const PROBE: Duration = Duration::from_secs(1);
+/// How long a hook may take, which the kubelet bounds itself.
+const HOOK: Duration = Duration::from_secs(300);
+/// Most of a probe's answer that is passed on.
+const MOST_OF_PROBE: usize = 10 << 10;
+/// The application's metrics; what is longer is left out.
+const MOST_METRICS: usize = 32 << 20;
+/// What the paths of hooks begin with.
+const HOOKS: &str = "/app-lifecycle/";
+
+/// The application beside the proxy.
+#[derive(Debug)]
+pub struct Application {
+    address: IpAddr,
+    probes: HashMap<String, Probe>,
+    metrics: Option<Metrics>,
+}
+
+/// A variable that is not what injection writes.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is not what injection writes there")]
+pub struct Invalid(&'static str, #[source] serde_json::Error);
+
+/// Why the application was asked in vain.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error("port {0} of the application")]
+    Dial(u16, #[source] io::Error),
+    #[error("HTTP with the application")]
+    Http(#[source] hyper::Error),
+    #[error("`{0}` can't be asked for")]
+    Request(String, #[source] ::http::Error),
+    #[error("the answer is longer than {0} bytes, or broke off")]
+    Length(usize),
+    #[error("the answer has status {0}")]
+    Status(StatusCode),
+    #[error("the application is not serving: {0}")]
+    NotServing(String),
+    #[error("the application did not answer within {0:?}")]
+    Timeout(Duration),
+    #[error("this kind of probe is not known")]
+    Kind,
+}
+
+impl Application {
+    /// The application at `address`, with what injection left for it in the environment that `variable` reads.
+    ///
+    /// # Errors
+    /// If a variable is there but is not what injection writes.
+    pub fn new(
+        address: IpAddr,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, Invalid> {
+        Ok(Self {
+            address,
+            probes: read(ISTIO_KUBE_APP_PROBERS, &variable)?.unwrap_or_default(),
+            metrics: read(ISTIO_PROMETHEUS_ANNOTATIONS, &variable)?,
+        })
+    }
+
+    /// Asks what the kubelet would have asked, and answers as the application does.
+    pub(super) async fn probe(&self, path: &str, incoming: &HeaderMap) -> Reply {
+        let Some(probe) = self.probes.get(path) else {
+            let why = format!("no probe is known under {path}");
+            return Reply::refuse(StatusCode::NOT_FOUND, why);
+        };
+        let usual = if path.starts_with(HOOKS) { HOOK } else { PROBE };
+        let patience = probe.patience().unwrap_or(usual);
+        match in_time(patience, self.ask(probe, incoming)).await {
+            Ok((status, body)) => Reply::with_status(status, body),
+            Err(failed) => Reply::refuse(StatusCode::INTERNAL_SERVER_ERROR, explain(&failed)),
+        }
+    }
+
+    async fn ask(
+        &self,
+        probe: &Probe,
+        incoming: &HeaderMap,
+    ) -> Result<(StatusCode, Bytes), Failed> {
+        match probe {
+            Probe {
+                http_get: Some(get),
+                ..
+            } => self.get_followed(get, incoming).await,
+            Probe {
+                tcp_socket: Some(tcp),
+                ..
+            } => {
+                self.dial(tcp.port).await?;
+                Ok((StatusCode::OK, Bytes::new()))
+            }
+            Probe {
+                grpc: Some(grpc), ..
+            } => {
+                self.check_health(grpc).await?;
+                Ok((StatusCode::OK, Bytes::new()))
+            }
+            _ => Err(Failed::Kind),
+        }
+    }
+
+    /// The application's own metrics, if it has any and can be asked within `patience`. What goes wrong costs its part
+    /// of the scrape only.
+    pub(super) async fn metrics(&self, patience: Duration) -> Option<Bytes> {
+        let metrics = self
+            .metrics
+            .as_ref()
+            .filter(|metrics| metrics.scrape != "false")?;
+        let get = metrics.get();
+        let asked = in_time(patience, self.get_metrics(&get));
+        asked
+            .await
+            .inspect_err(|failed| tracing::warn!("metrics of the application: {}", explain(failed)))
+            .ok()
+    }
+
+    async fn get_metrics(&self, get: &HttpGet) -> Result<Bytes, Failed> {
+        let accept = ::http::HeaderValue::from_static("text/plain;version=0.0.4");
+        let headers = HeaderMap::from_iter([(::http::header::ACCEPT, accept)]);
+        let answer = self.get(get, &headers, MOST_METRICS).await?;
+        if !answer.status.is_success() {
+            return Err(Failed::Status(answer.status));
+        }
+        answer.body.ok_or(Failed::Length(MOST_METRICS))
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(
+    name: &'static str,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Option<T>, Invalid> {
+    let text = variable(name).filter(|text| !text.is_empty());
+    let read = text.map(|text| serde_json::from_str(&text)).transpose();
+    read.map_err(|error| Invalid(name, error))
+}
+
+async fn in_time<T>(
+    patience: Duration,
+    asked: impl Future<Output = Result<T, Failed>>,
+) -> Result<T, Failed> {
+    let answered = timeout(patience, asked).await;
+    answered.unwrap_or(Err(Failed::Timeout(patience)))
+}
+
+/// An error with its causes, in one line.
+fn explain(failed: &Failed) -> String {
+    let mut text = failed.to_string();
+    let mut cause = std::error::Error::source(failed);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;
