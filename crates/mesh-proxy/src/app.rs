@@ -4,7 +4,7 @@ mod logs; //   the log's scopes
 mod target; // configuration, put into the data path
 
 use crate::{
-    admin::{self, Facts, Surface},
+    admin::{self, Application, Facts, Surface},
     config::{Command, Kind, Settings, Typed, Verb},
     drain::Drain,
     identity::{
@@ -116,8 +116,10 @@ impl Process {
         shared: &Arc<Shared>,
         received: Arc<Store>,
         identity: watch::Receiver<identity::Status>,
-    ) -> Arc<Facts> {
-        Arc::new(Facts {
+    ) -> Result<Arc<Facts>> {
+        let application =
+            Application::new(self.settings.node.id.ip, |name| std::env::var(name).ok());
+        Ok(Arc::new(Facts {
             settings: self.settings.clone(),
             started: self.started,
             logging: Arc::clone(&self.logging),
@@ -126,8 +128,9 @@ impl Process {
             shutdown: self.shutdown.clone(),
             received,
             identity,
+            application: application?,
             shared: Arc::clone(shared),
-        })
+        }))
     }
 
     /// Binds the sockets of `surfaces` and serves them until the end of the process.
@@ -228,7 +231,7 @@ async fn beside(process: Arc<Process>, shared: Arc<Shared>, workers: Workers) ->
     process.tasks.spawn("xds", xds.run());
     let progress = Progress::new(Arc::clone(&shared), Arc::clone(&store), identity.clone());
     process.tasks.spawn("progress", progress.run(configured));
-    let facts = process.facts(&shared, store, identity);
+    let facts = process.facts(&shared, store, identity)?;
     process.show(&facts, SIDECAR_SURFACES)?;
     process.shutdown.begun().await;
     tokio::select! {
@@ -284,7 +287,7 @@ fn agent(settings: Settings) -> Result<()> {
             "certificate",
             wait_for_certificate(identity.clone(), certified),
         );
-        let facts = process.facts(&Arc::default(), Arc::default(), identity);
+        let facts = process.facts(&Arc::default(), Arc::default(), identity)?;
         process.show(&facts, &[Surface::Health])?;
         let socket = &process.settings.paths.sds_socket;
         sds::serve(socket, &served, process.shutdown.begun())
