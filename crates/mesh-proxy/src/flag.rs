@@ -20,46 +20,46 @@ pub struct ResponseFlags(u32);
 flags! {
     /// The upstream cluster has no healthy host.
     NO_HEALTHY_UPSTREAM = "UH", 0;
-    /// The upstream could not be connected to.
-    UPSTREAM_CONNECTION_FAILURE = "UF", 1;
-    /// A circuit breaker tripped.
-    UPSTREAM_OVERFLOW = "UO", 2;
-    /// No route, or no filter chain, matched.
-    NO_ROUTE_FOUND = "NR", 3;
-    /// The route's cluster is not known.
-    NO_CLUSTER_FOUND = "NC", 4;
-    /// All retries were used.
-    UPSTREAM_RETRY_LIMIT_EXCEEDED = "URX", 5;
-    /// The upstream closed the connection before it answered.
-    UPSTREAM_CONNECTION_TERMINATION = "UC", 6;
     /// The upstream did not answer in time.
-    UPSTREAM_REQUEST_TIMEOUT = "UT", 7;
-    /// The upstream reset the stream.
-    UPSTREAM_REMOTE_RESET = "UR", 8;
+    UPSTREAM_REQUEST_TIMEOUT = "UT", 1;
     /// We reset the stream.
-    LOCAL_RESET = "LR", 9;
-    /// The client closed the connection.
-    DOWNSTREAM_CONNECTION_TERMINATION = "DC", 10;
-    /// The client broke the protocol.
-    DOWNSTREAM_PROTOCOL_ERROR = "DPE", 11;
-    /// The upstream broke the protocol.
-    UPSTREAM_PROTOCOL_ERROR = "UPE", 12;
-    /// The stream was idle for too long.
-    STREAM_IDLE_TIMEOUT = "SI", 13;
-    /// The stream lived for too long.
-    DURATION_TIMEOUT = "DT", 14;
-    /// The upstream's longest stream life was reached.
-    UPSTREAM_MAX_STREAM_DURATION_REACHED = "UMSDR", 15;
-    /// The proxy is overloaded.
-    OVERLOAD_MANAGER = "OM", 16;
-    /// A fault was injected.
-    FAULT_INJECTED = "FI", 17;
+    LOCAL_RESET = "LR", 2;
+    /// The upstream reset the stream.
+    UPSTREAM_REMOTE_RESET = "UR", 3;
+    /// The upstream could not be connected to.
+    UPSTREAM_CONNECTION_FAILURE = "UF", 4;
+    /// The upstream closed the connection before it answered.
+    UPSTREAM_CONNECTION_TERMINATION = "UC", 5;
+    /// A circuit breaker tripped.
+    UPSTREAM_OVERFLOW = "UO", 6;
+    /// No route, or no filter chain, matched.
+    NO_ROUTE_FOUND = "NR", 7;
     /// A delay was injected.
-    DELAY_INJECTED = "DI", 18;
+    DELAY_INJECTED = "DI", 8;
+    /// A fault was injected.
+    FAULT_INJECTED = "FI", 9;
     /// A rate limit was hit.
-    RATE_LIMITED = "RL", 19;
+    RATE_LIMITED = "RL", 10;
     /// External authorization, or RBAC, refused.
-    UNAUTHORIZED_EXTERNAL_SERVICE = "UAEX", 20;
+    UNAUTHORIZED_EXTERNAL_SERVICE = "UAEX", 11;
+    /// The client closed the connection.
+    DOWNSTREAM_CONNECTION_TERMINATION = "DC", 12;
+    /// All retries were used.
+    UPSTREAM_RETRY_LIMIT_EXCEEDED = "URX", 13;
+    /// The stream was idle for too long.
+    STREAM_IDLE_TIMEOUT = "SI", 14;
+    /// The client broke the protocol.
+    DOWNSTREAM_PROTOCOL_ERROR = "DPE", 15;
+    /// The upstream's longest stream life was reached.
+    UPSTREAM_MAX_STREAM_DURATION_REACHED = "UMSDR", 16;
+    /// The stream lived for too long.
+    DURATION_TIMEOUT = "DT", 17;
+    /// The upstream broke the protocol.
+    UPSTREAM_PROTOCOL_ERROR = "UPE", 18;
+    /// The route's cluster is not known.
+    NO_CLUSTER_FOUND = "NC", 19;
+    /// The proxy is overloaded.
+    OVERLOAD_MANAGER = "OM", 20;
 }
 
 impl ResponseFlags {

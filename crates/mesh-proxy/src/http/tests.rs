@@ -1,4 +1,12 @@
 //! Whole requests through the proxy, in process, over loopback.
 
 mod harness;
-mod plain;
+
+mod keep_alive; // connections that are used again, and their end
+mod limit; //      what is cut, and what just passes
+mod plain; //      a request goes up, its response comes down
+mod protocol; //   HTTP/1 and HTTP/2 on either side
+mod reply; //      what we answer ourselves
+mod retry; //      nobody is charged twice
+mod timeout; //    how long things may take
+mod upgrade; //    from HTTP to bytes

@@ -1,10 +1,11 @@
 //! From HTTP to bytes: what happens to a connection once its upgrade (WebSocket) was accepted.
 
 use super::{Body, canonical::Canonical, exchange::Finish, header, router::Answer};
+use crate::network::copy::two_way;
 use http::{Response, request::Parts};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::{io::copy_bidirectional, task::spawn_local};
+use tokio::task::spawn_local;
 
 /// The client's side of the upgrade that the request asks for.
 pub(super) fn client(parts: &mut Parts, canonical: &Canonical) -> Option<OnUpgrade> {
@@ -36,9 +37,8 @@ async fn pass(client: OnUpgrade, server: OnUpgrade, mut finish: Finish) {
         return;
     };
     let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
-    if let Ok((up, down)) = copy_bidirectional(&mut client, &mut server).await {
-        finish.received_bytes(up);
-        finish.sent_bytes(down);
-    }
+    let ended = two_way(&mut client, &mut server, None).await;
+    finish.received_bytes(ended.received);
+    finish.sent_bytes(ended.sent);
     finish.complete();
 }

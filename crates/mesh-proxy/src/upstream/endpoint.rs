@@ -351,25 +351,14 @@ pub fn compile(
                 weight: e.weight.max(1),
                 locality: Arc::clone(&locality),
                 priority: group.priority,
-                workload: e.workload.as_deref().map(workload),
+                workload: e
+                    .workload
+                    .as_deref()
+                    .map(|text| Arc::new(Workload::from_metadata(text))),
             }
         }));
     }
     Endpoints::new(all, &weights, layout)
-}
-
-// `name;namespace;canonical name;canonical revision;cluster`, parts may be missing.
-fn workload(text: &str) -> Arc<Workload> {
-    let mut parts = text.split(';').map(Arc::<str>::from);
-    let mut next = || parts.next().unwrap_or_default();
-    Arc::new(Workload {
-        name: next(),
-        namespace: next(),
-        canonical_name: next(),
-        canonical_revision: next(),
-        cluster: next(),
-        ..Workload::default()
-    })
 }
 
 #[cfg(test)]
@@ -382,16 +371,6 @@ mod tests {
         assert_eq!(turns(&[1, 1, 1]), [0, 1, 2]);
         let long = turns(&[1_000_000, 1]);
         assert!(long.len() <= LONGEST_SCHEDULE as usize + 1 && long.contains(&1));
-    }
-
-    #[test]
-    fn a_workload_is_read_from_its_metadata() {
-        let w = workload("nginx;test;nginx;latest;Kubernetes");
-        assert_eq!(
-            (&*w.name, &*w.canonical_revision, &*w.cluster),
-            ("nginx", "latest", "Kubernetes")
-        );
-        assert_eq!(&*workload("only").namespace, "");
     }
 
     #[test]

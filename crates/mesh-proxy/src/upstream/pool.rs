@@ -268,10 +268,12 @@ impl Pool {
         }
     }
 
-    // A connection is gone: whoever waits for one to be given back must look again.
+    // A connection is gone. Whoever waits for one to be given back, while none is being made for it, must look again.
     fn closed(&self) {
         self.open.set(self.open.get() - 1);
-        if let Some(waiter) = self.waiters.next() {
+        if self.waiters.count() > self.connecting.get() as usize
+            && let Some(waiter) = self.waiters.next()
+        {
             let _ = waiter.send(Delivery::Again);
         }
     }

@@ -2,8 +2,9 @@
 //!
 //! A server may close an idle connection in the moment in which we send a request on it. Nothing was read then, and the
 //! request may go to another connection, even if its method is not idempotent; but it takes a proof. Two are accepted:
-//! no byte was handed to the connection since the request began; or the peer sent its FIN without ever acknowledging a
-//! byte of it. A reset proves nothing: its acknowledgement is not looked at by the kernel.
+//! no byte was handed to the connection since the request began; or the peer sent its FIN without having received a byte
+//! of it (a FIN acknowledges what came before), and a server that has closed its side can't answer, and acts on nothing
+//! that it may still read. A reset proves nothing: its acknowledgement is not looked at by the kernel.
 
 use crate::tls::Stream;
 use nix::{getsockopt_impl, libc, sockopt_impl, sys::socket::getsockopt};
@@ -165,5 +166,89 @@ impl AsyncWrite for Witnessed {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+        time::sleep,
+    };
+
+    const REQUEST: &[u8] = b"POST / HTTP/1.1\r\n\r\n";
+
+    /// A connection on which one request was answered, the witness, and the server's end.
+    async fn used() -> (Witnessed, Arc<Witness>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let address = listener.local_addr().expect("an address");
+        let (ours, theirs) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (ours, mut theirs) = (ours.expect("connected"), theirs.expect("accepted").0);
+        let witness = Witness::new();
+        let mut ours = Witnessed::new(Stream::plain(ours), Arc::clone(&witness));
+        ours.write_all(REQUEST).await.expect("sent");
+        let mut request = [0; REQUEST.len()];
+        theirs.read_exact(&mut request).await.expect("received");
+        theirs.write_all(b"answer").await.expect("answered");
+        let mut answer = [0; 6];
+        ours.read_exact(&mut answer).await.expect("received");
+        witness.begin();
+        (ours, witness, theirs)
+    }
+
+    async fn end(ours: &mut Witnessed) {
+        let _ = ours.read(&mut [0; 10]).await;
+    }
+
+    #[tokio::test]
+    async fn nothing_written_is_nothing_read() {
+        let (mut ours, witness, theirs) = used().await;
+        drop(theirs);
+        end(&mut ours).await;
+        assert!(witness.is_unread() && witness.peer_closed());
+    }
+
+    #[tokio::test]
+    async fn what_crosses_the_servers_fin_is_unread() {
+        let (mut ours, witness, theirs) = used().await;
+        drop(theirs);
+        ours.write_all(REQUEST).await.expect("the FIN does not hinder it");
+        sleep(Duration::from_millis(20)).await;
+        end(&mut ours).await;
+        assert!(witness.is_unread());
+    }
+
+    #[tokio::test]
+    async fn what_was_acknowledged_may_have_been_read() {
+        let (mut ours, witness, mut theirs) = used().await;
+        ours.write_all(REQUEST).await.expect("sent");
+        let mut request = [0; REQUEST.len()];
+        theirs.read_exact(&mut request).await.expect("received");
+        drop(theirs);
+        end(&mut ours).await;
+        assert!(!witness.is_unread());
+    }
+
+    #[tokio::test]
+    async fn a_reset_proves_nothing() {
+        let (mut ours, witness, theirs) = used().await;
+        ours.write_all(REQUEST).await.expect("sent");
+        // Unread bytes: the kernel resets.
+        drop(theirs);
+        end(&mut ours).await;
+        assert!(!witness.is_unread());
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_began_proves_the_contrary() {
+        let (mut ours, witness, mut theirs) = used().await;
+        theirs.write_all(b"x").await.expect("sent");
+        ours.read_exact(&mut [0]).await.expect("received");
+        drop(theirs);
+        end(&mut ours).await;
+        assert!(!witness.is_unread());
     }
 }

@@ -21,7 +21,7 @@ use mesh_model::{
     route::{self, RouteAction},
 };
 use std::{
-    cell::RefCell, collections::VecDeque, future::Future, net::SocketAddr, rc::Rc, sync::Arc,
+    cell::{Cell, RefCell}, collections::VecDeque, future::Future, net::SocketAddr, rc::Rc, sync::Arc,
     time::Duration,
 };
 use tokio::{
@@ -195,32 +195,54 @@ impl Proxy {
 }
 
 /// A connection as bytes.
-pub(super) struct Wire(pub(super) TcpStream, Vec<u8>);
+pub(super) struct Wire {
+    tcp: TcpStream,
+    buffer: Vec<u8>,
+    log: Rc<RefCell<Vec<String>>>,
+}
 
 impl Wire {
     pub(super) async fn to(address: SocketAddr) -> Self {
         let tcp = TcpStream::connect(address).await.expect("connected");
+        Self::of(tcp, Rc::default())
+    }
+
+    fn of(tcp: TcpStream, log: Rc<RefCell<Vec<String>>>) -> Self {
         tcp.set_nodelay(true).expect("an option");
-        Self(tcp, vec![])
+        Self {
+            tcp,
+            buffer: vec![],
+            log,
+        }
     }
 
     pub(super) async fn send(&mut self, text: &str) {
-        self.0.write_all(text.as_bytes()).await.expect("sent");
+        self.tcp.write_all(text.as_bytes()).await.expect("sent");
+    }
+
+    /// Sends what the other side takes.
+    pub(super) async fn send_some(&mut self, text: &str) {
+        let _ = self.tcp.write_all(text.as_bytes()).await;
+    }
+
+    /// Sends no more; still reads.
+    pub(super) async fn end(&mut self) {
+        self.tcp.shutdown().await.expect("half-closed");
     }
 
     /// All bytes up to and with `end`; the rest is kept. Panics if the connection ends before.
     pub(super) async fn until(&mut self, end: &str) -> String {
         loop {
-            if let Some(at) = find(&self.1, end.as_bytes()) {
-                let rest = self.1.split_off(at + end.len());
-                let all = std::mem::replace(&mut self.1, rest);
+            if let Some(at) = find(&self.buffer, end.as_bytes()) {
+                let rest = self.buffer.split_off(at + end.len());
+                let all = std::mem::replace(&mut self.buffer, rest);
                 return String::from_utf8(all).expect("text");
             }
-            let n = self.0.read_buf(&mut self.1).await.unwrap_or(0);
+            let n = self.tcp.read_buf(&mut self.buffer).await.unwrap_or(0);
             assert!(
                 n > 0,
                 "ended before {end:?}: {:?}",
-                String::from_utf8_lossy(&self.1)
+                String::from_utf8_lossy(&self.buffer)
             );
         }
     }
@@ -229,24 +251,26 @@ impl Wire {
     pub(super) async fn message(&mut self) -> String {
         let head = self.until("\r\n\r\n").await;
         let length = header(&head, "content-length").map_or(0, |l| l.parse().expect("a number"));
-        while self.1.len() < length {
-            let n = self.0.read_buf(&mut self.1).await.unwrap_or(0);
+        while self.buffer.len() < length {
+            let n = self.tcp.read_buf(&mut self.buffer).await.unwrap_or(0);
             assert!(n > 0, "ended in a body of {length}");
         }
-        let rest = self.1.split_off(length);
-        let body = std::mem::replace(&mut self.1, rest);
-        head + &String::from_utf8(body).expect("text")
+        let rest = self.buffer.split_off(length);
+        let body = std::mem::replace(&mut self.buffer, rest);
+        let message = head + &String::from_utf8(body).expect("text");
+        self.log.borrow_mut().push(message.clone());
+        message
     }
 
     /// All that comes until the other side closes, or resets.
     pub(super) async fn rest(&mut self) -> String {
-        while matches!(self.0.read_buf(&mut self.1).await, Ok(n) if n > 0) {}
-        String::from_utf8_lossy(&std::mem::take(&mut self.1)).into_owned()
+        while matches!(self.tcp.read_buf(&mut self.buffer).await, Ok(n) if n > 0) {}
+        String::from_utf8_lossy(&std::mem::take(&mut self.buffer)).into_owned()
     }
 
     /// Closes without waiting for anything: the peer sees a reset.
     pub(super) fn reset(self) {
-        socket2::SockRef::from(&self.0)
+        socket2::SockRef::from(&self.tcp)
             .set_linger(Some(Duration::ZERO))
             .expect("an option");
     }
@@ -275,67 +299,84 @@ pub(super) fn script<F: Future<Output = ()> + 'static>(
     Box::new(move |wire| Box::pin(act(wire)))
 }
 
-/// A server whose connections follow one script each, in the order of their arrival; further ones are closed at once.
+/// An address at which nobody listens.
+pub(super) async fn nobody() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+    listener.local_addr().expect("an address")
+}
+
+/// A server that does as it is told, and remembers what it was asked.
 pub(super) struct Server {
     pub(super) address: SocketAddr,
     requests: Rc<RefCell<Vec<String>>>,
+    connections: Rc<Cell<u32>>,
 }
 
 impl Server {
-    /// Follows `scripts`.
+    /// Each connection follows one of `scripts`, in the order of arrival; further ones are closed at once.
     pub(super) async fn scripted(scripts: impl IntoIterator<Item = Script>) -> Self {
+        let mut scripts: VecDeque<Script> = scripts.into_iter().collect();
+        Self::start(move || scripts.pop_front()).await
+    }
+
+    /// Answers every request on every connection with `response`.
+    pub(super) async fn answering(response: &'static str) -> Self {
+        Self::start(move || {
+            Some(script(async move |mut wire| {
+                while wire.has_more().await {
+                    wire.message().await;
+                    wire.send(response).await;
+                }
+            }))
+        })
+        .await
+    }
+
+    async fn start(mut next: impl FnMut() -> Option<Script> + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let server = Self {
             address: listener.local_addr().expect("an address"),
             requests: Rc::default(),
+            connections: Rc::default(),
         };
-        let mut scripts: VecDeque<Script> = scripts.into_iter().collect();
+        let (requests, connections) = (Rc::clone(&server.requests), Rc::clone(&server.connections));
         spawn_local(async move {
             while let Ok((tcp, _)) = listener.accept().await {
-                let _ = tcp.set_nodelay(true);
-                if let Some(script) = scripts.pop_front() {
-                    spawn_local(script(Wire(tcp, vec![])));
+                connections.set(connections.get() + 1);
+                if let Some(script) = next() {
+                    spawn_local(script(Wire::of(tcp, Rc::clone(&requests))));
                 }
             }
         });
         server
     }
 
-    /// Answers every request on every connection with `response`.
-    pub(super) async fn answering(response: &'static str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
-        let server = Self {
-            address: listener.local_addr().expect("an address"),
-            requests: Rc::default(),
-        };
-        let requests = Rc::clone(&server.requests);
-        spawn_local(async move {
-            while let Ok((tcp, _)) = listener.accept().await {
-                let _ = tcp.set_nodelay(true);
-                let requests = Rc::clone(&requests);
-                spawn_local(async move {
-                    let mut wire = Wire(tcp, vec![]);
-                    while wire.has_more().await {
-                        let request = wire.message().await;
-                        requests.borrow_mut().push(request);
-                        wire.send(response).await;
-                    }
-                });
-            }
-        });
-        server
-    }
-
-    /// The requests that it has answered.
+    /// The requests that it has read.
     pub(super) fn requests(&self) -> Vec<String> {
         self.requests.borrow().clone()
+    }
+
+    /// The connections that it has accepted.
+    pub(super) fn connections(&self) -> u32 {
+        self.connections.get()
     }
 }
 
 impl Wire {
     /// Whether bytes are there, or come; not if the other side has closed.
     pub(super) async fn has_more(&mut self) -> bool {
-        !self.1.is_empty() || matches!(self.0.read_buf(&mut self.1).await, Ok(n) if n > 0)
+        !self.buffer.is_empty()
+            || matches!(self.tcp.read_buf(&mut self.buffer).await, Ok(n) if n > 0)
+    }
+}
+
+impl Wire {
+    /// The same within so many milliseconds.
+    pub(super) async fn has_more_within(&mut self, millis: u64) -> bool {
+        let wait = Duration::from_millis(millis);
+        tokio::time::timeout(wait, self.has_more())
+            .await
+            .unwrap_or(false)
     }
 }
 

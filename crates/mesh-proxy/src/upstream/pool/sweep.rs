@@ -60,6 +60,6 @@ impl Pool {
     }
 
     fn is_unused(&self) -> bool {
-        self.open.get() == 0 && self.connecting.get() == 0 && self.waiters.is_empty()
+        self.open.get() == 0 && self.connecting.get() == 0 && self.waiters.count() == 0
     }
 }

@@ -53,8 +53,9 @@ impl Waiters {
         queue.remove(at).map(|(_, sender)| sender)
     }
 
-    /// Whether nobody waits.
-    pub(super) fn is_empty(&self) -> bool {
-        self.queue.borrow().iter().all(|(_, s)| s.is_closed())
+    /// How many wait.
+    pub(super) fn count(&self) -> usize {
+        let queue = self.queue.borrow();
+        queue.iter().filter(|(_, s)| !s.is_closed()).count()
     }
 }
