@@ -55,7 +55,7 @@ pub(super) async fn forward(
 ) -> Result<Response<Body>, LocalReply> {
     let client = upgrade::client(asked.parts, asked.canonical);
     let limits = Limits::take(asked.parts, asked.canonical, forward);
-    let retries = Retries::take(asked.parts, asked.canonical, forward.retry.as_ref());
+    let retries = Retries::take(asked.parts, forward.retry.as_ref());
     asked.exchange.sends(&asked.parts.headers);
     let attempts = Attempts::new(&asked, forward, &limits);
     let answer = if limits.are_none() {

@@ -215,7 +215,9 @@ mod tests {
     async fn what_crosses_the_servers_fin_is_unread() {
         let (mut ours, witness, theirs) = used().await;
         drop(theirs);
-        ours.write_all(REQUEST).await.expect("the FIN does not hinder it");
+        ours.write_all(REQUEST)
+            .await
+            .expect("the FIN does not hinder it");
         sleep(Duration::from_millis(20)).await;
         end(&mut ours).await;
         assert!(witness.is_unread());

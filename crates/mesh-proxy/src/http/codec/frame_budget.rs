@@ -4,6 +4,7 @@
 //! budget is used up. Every budget leaves room for the largest honest use: what answers to data that we send (window
 //! updates) is earned by sending it.
 
+use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;
 
 /// Control frames (PING, SETTINGS, PRIORITY, WINDOW_UPDATE) that may come at once.
@@ -14,9 +15,13 @@ const CONTROL_RATE: f64 = 200.0;
 const CONTROL_PER_DATA: f64 = 10.0;
 /// Empty DATA frames that may come on all streams together, and for each stream that is opened.
 const EMPTY_DATA: u32 = 100;
-/// Resets that may come in a period whatever else comes, and of which share of the streams beyond.
+/// Premature resets that may come in a period whatever else comes; beyond, half of the streams may end so.
 const RESETS: u32 = 100;
-const RESET_PERIOD_SECONDS: u64 = 10;
+const RESET_PERIOD: Duration = Duration::from_secs(10);
+/// A stream that is reset sooner is reset prematurely.
+const PREMATURE: Duration = Duration::from_secs(1);
+/// Young streams that are remembered; more than that are not open at once.
+const MOST_YOUNG: usize = 1024;
 
 mod kind {
     pub(super) const DATA: u8 = 0;
@@ -52,6 +57,8 @@ pub(super) struct FrameBudget {
     control_at: Option<Instant>,
     empty_data: u32,
     period: Option<Instant>,
+    // Streams by number, which rises, with the time of their beginning.
+    young: VecDeque<(u32, Instant)>,
     opened: u32,
     resets: u32,
     last_stream: u32,
@@ -69,6 +76,7 @@ impl Default for FrameBudget {
             control_at: None,
             empty_data: EMPTY_DATA,
             period: None,
+            young: VecDeque::new(),
             opened: 0,
             resets: 0,
             last_stream: 0,
@@ -122,13 +130,11 @@ impl FrameBudget {
             }
             kind::HEADERS => {
                 if frame.stream > self.last_stream {
-                    self.last_stream = frame.stream;
-                    self.opened += 1;
-                    self.empty_data = EMPTY_DATA;
+                    self.open(frame.stream);
                 }
                 Ok(())
             }
-            kind::RST_STREAM => self.reset(),
+            kind::RST_STREAM => self.reset(frame.stream),
             _ => Ok(()),
         }
     }
@@ -153,13 +159,27 @@ impl FrameBudget {
         Ok(())
     }
 
-    // Honest clients cancel too, and a few cancel much; but not most of what they ask for.
-    fn reset(&mut self) -> Result<(), Excess> {
+    fn open(&mut self, stream: u32) {
         let now = Instant::now();
-        let since = *self.period.get_or_insert(now);
-        if now.duration_since(since).as_secs() >= RESET_PERIOD_SECONDS {
+        if self.period.is_none_or(|since| now - since >= RESET_PERIOD) {
             self.period = Some(now);
             (self.opened, self.resets) = (0, 0);
+        }
+        self.last_stream = stream;
+        self.opened += 1;
+        self.empty_data = EMPTY_DATA;
+        let grown = |(_, began): &(u32, Instant)| now - *began >= PREMATURE;
+        while self.young.len() >= MOST_YOUNG || self.young.front().is_some_and(grown) {
+            self.young.pop_front();
+        }
+        self.young.push_back((stream, now));
+    }
+
+    // Honest clients cancel too, and a few cancel much; but not most of what they ask for, and not at once.
+    fn reset(&mut self, stream: u32) -> Result<(), Excess> {
+        let found = self.young.binary_search_by_key(&stream, |(s, _)| *s);
+        if !found.is_ok_and(|at| self.young[at].1.elapsed() < PREMATURE) {
+            return Ok(());
         }
         self.resets += 1;
         if self.resets > RESETS && u64::from(self.resets) * 2 > u64::from(self.opened) {

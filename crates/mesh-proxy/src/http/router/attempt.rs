@@ -1,6 +1,6 @@
 //! One try: a host, a connection, a request on it.
 
-use super::{Asked, Limits, retry::RetryCluster};
+use super::{Asked, Limits};
 use crate::{
     http::{
         Body,
@@ -15,6 +15,7 @@ use crate::{
     upstream::{
         Cluster, Host,
         breaker::{Permit, Resource},
+        cluster::ClusterInfo,
         endpoint::Endpoint,
         failure::{Failure, FailureKind},
         host::ActiveRequest,
@@ -35,6 +36,9 @@ use tokio::time::{Instant, sleep};
 /// How long a client that waits for `100 Continue` is left waiting by a server that says nothing.
 const CONTINUE: Duration = Duration::from_secs(1);
 
+/// How often a request that met the end of a connection goes to a new one.
+const RESENDS: u32 = 2;
+
 /// The tries of one request.
 pub(super) struct Attempts<'a> {
     asked: &'a Asked<'a>,
@@ -44,7 +48,7 @@ pub(super) struct Attempts<'a> {
     // Hosts that were tried, by number; the last is being tried.
     tried: RefCell<Vec<u64>>,
     host: RefCell<Option<Arc<Host>>>,
-    cluster: RefCell<Option<RetryCluster>>,
+    cluster: RefCell<Option<Arc<ClusterInfo>>>,
 }
 
 /// A server's answer.
@@ -78,7 +82,7 @@ impl<'a> Attempts<'a> {
     }
 
     /// The cluster of the last try.
-    pub(super) fn cluster(&self) -> Option<RetryCluster> {
+    pub(super) fn cluster(&self) -> Option<Arc<ClusterInfo>> {
         self.cluster.borrow().clone()
     }
 
@@ -141,25 +145,30 @@ impl<'a> Attempts<'a> {
     }
 
     // A request may meet the end of a connection that was kept open: the server closed it, or is about to go. If it is
-    // proven that nothing was read, or reading it twice does no harm, it goes to a new connection, once, and this is not
-    // a retry.
+    // proven that nothing was read, or reading it twice does no harm, it goes to a new connection, and this is not a retry.
     async fn send(
         &self,
         cluster: &Cluster,
         endpoint: &Endpoint,
     ) -> Result<(Response<Incoming>, Lease), Failure> {
-        let (failure, was_reused) = match self.send_once(cluster, endpoint, false).await {
-            Ok(answer) => return Ok(answer),
-            Err(failed) => failed,
-        };
-        let ended = failure.kind == FailureKind::ConnectionTermination;
-        let harmless = header::request::is_idempotent(&self.asked.parts.method);
-        let replayable = self.asked.upload.is_none_or(|upload| upload.can_replay());
-        if !(ended && replayable && (failure.unsent || (was_reused && harmless))) {
-            return Err(failure);
+        let mut resent = 0;
+        loop {
+            let (failure, was_reused) = match self.send_once(cluster, endpoint, resent > 0).await {
+                Ok(answer) => return Ok(answer),
+                Err(failed) => failed,
+            };
+            if resent == RESENDS || !self.may_resend(&failure, was_reused) {
+                return Err(failure);
+            }
+            resent += 1;
         }
-        let again = self.send_once(cluster, endpoint, true).await;
-        again.map_err(|(failure, _)| failure)
+    }
+
+    fn may_resend(&self, failure: &Failure, was_reused: bool) -> bool {
+        let ended = failure.kind == FailureKind::ConnectionTermination;
+        let is_harmless = was_reused && header::request::is_idempotent(&self.asked.parts.method);
+        let can_replay = self.asked.upload.is_none_or(|upload| upload.can_replay());
+        ended && can_replay && (failure.unsent || is_harmless)
     }
 
     // The failure comes with whether the connection had been used before.

@@ -10,7 +10,6 @@ use super::Answer;
 use crate::{
     flag::ResponseFlags,
     http::{
-        canonical::Canonical,
         grpc,
         header::{self, MAX_RETRIES, RATELIMITED, RETRIABLE_STATUS_CODES, RETRY_GRPC_ON, RETRY_ON},
     },
@@ -22,7 +21,7 @@ use crate::{
 };
 use http::{HeaderMap, HeaderName, StatusCode, request::Parts};
 use mesh_model::route::{RetryOn, RetryPolicy};
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, time::Duration};
 
 /// Envoy's base interval.
 const BACK_OFF_BASE: Duration = Duration::from_millis(25);
@@ -74,11 +73,7 @@ enum Facts<'a> {
 
 impl<'a> Retries<'a> {
     /// By the route's policy, and what the application beside us asks for. Headers that do are taken off.
-    pub(super) fn take(
-        parts: &mut Parts,
-        _canonical: &Canonical,
-        policy: Option<&'a RetryPolicy>,
-    ) -> Self {
+    pub(super) fn take(parts: &mut Parts, policy: Option<&'a RetryPolicy>) -> Self {
         Self {
             is_idempotent: header::request::is_idempotent(&parts.method),
             policy: with_headers(&mut parts.headers, policy),
@@ -280,9 +275,6 @@ fn with_headers<'a>(
     asked.num_retries = max.unwrap_or(asked.num_retries);
     Some(Cow::Owned(asked))
 }
-
-/// What retries look at of the cluster.
-pub(super) type RetryCluster = Arc<ClusterInfo>;
 
 #[cfg(test)]
 mod tests;

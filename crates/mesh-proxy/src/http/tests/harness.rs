@@ -21,7 +21,12 @@ use mesh_model::{
     route::{self, RouteAction},
 };
 use std::{
-    cell::{Cell, RefCell}, collections::VecDeque, future::Future, net::SocketAddr, rc::Rc, sync::Arc,
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    future::Future,
+    net::SocketAddr,
+    rc::Rc,
+    sync::Arc,
     time::Duration,
 };
 use tokio::{

@@ -316,11 +316,16 @@ fn a_server_that_closes_at_any_moment_reads_nothing_twice() {
         for id in 0..REQUESTS {
             let method = ["GET", "POST"][id % 2];
             client
-                .send(&format!("{method} / HTTP/1.1\r\nhost: a\r\nx-id: {id}\r\ncontent-length: 0\r\n\r\n"))
+                .send(&format!(
+                    "{method} / HTTP/1.1\r\nhost: a\r\nx-id: {id}\r\ncontent-length: 0\r\n\r\n"
+                ))
                 .await;
             let response = client.message().await;
             let lost = response.starts_with("HTTP/1.1 503");
-            assert!(response.starts_with("HTTP/1.1 200") || (method == "POST" && lost), "{response}");
+            assert!(
+                response.starts_with("HTTP/1.1 200") || (method == "POST" && lost),
+                "{response}"
+            );
             sleep(Duration::from_micros(fastrand::u64(..200))).await;
         }
         let mut last = Wire::to(address).await;
@@ -330,5 +335,9 @@ fn a_server_that_closes_at_any_moment_reads_nothing_twice() {
     let all = read.len();
     read.sort();
     read.dedup();
-    assert!(all == read.len() && all > REQUESTS / 2, "{all} of which {} differ", read.len());
+    assert!(
+        all == read.len() && all > REQUESTS / 2,
+        "{all} of which {} differ",
+        read.len()
+    );
 }

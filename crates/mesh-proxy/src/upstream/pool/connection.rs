@@ -132,6 +132,8 @@ pub(super) struct Multiplexed {
     pub(super) sender: http2::SendRequest<Body>,
     pub(super) facts: Rc<Facts>,
     pub(super) streams: Cell<u32>,
+    /// It takes no further request.
+    pub(super) is_retired: Cell<bool>,
     pub(super) pool: std::rc::Weak<Pool>,
 }
 
@@ -217,14 +219,16 @@ pub(super) async fn http2(
             tracing::debug!(host = %known.host_address(), %error, "upstream connection");
         }
         drop(known);
-        let closed = |c: &Rc<Multiplexed>| c.sender.is_closed();
-        keeper.multiplexed.borrow_mut().retain(|c| !closed(c));
+        let mut multiplexed = keeper.multiplexed.borrow_mut();
+        multiplexed.retain(|c| !c.sender.is_closed());
+        drop(multiplexed);
         keeper.closed();
     });
     Ok(Rc::new(Multiplexed {
         sender,
         facts,
         streams: Cell::new(0),
+        is_retired: Cell::new(false),
         pool: Rc::downgrade(pool),
     }))
 }

@@ -126,8 +126,18 @@ impl Lease {
                 Protocol::Http1 => http1_failure(&error, request.is_some() || witness.is_unread()),
                 Protocol::Http2 => http2_failure(&error, request.is_some()),
             };
+            if failure.kind == FailureKind::ConnectionTermination {
+                self.retire();
+            }
             SendError { failure, request }
         })
+    }
+
+    // The connection takes no further request, even if its end has not been noticed everywhere.
+    fn retire(&self) {
+        if let Kind::Http2(connection) = &self.kind {
+            connection.is_retired.set(true);
+        }
     }
 
     /// Gives the connection back, the response having ended.

@@ -53,7 +53,8 @@ impl Pool {
         idle.retain(|c| !removed && c.is_usable(limit));
         let spent = |c: &super::Multiplexed| {
             let rested = c.facts.idle_for().unwrap_or_default();
-            c.streams.get() == 0 && (removed || limit.is_some_and(|l| rested >= l))
+            c.streams.get() == 0
+                && (removed || c.is_retired.get() || limit.is_some_and(|l| rested >= l))
         };
         let mut multiplexed = self.multiplexed.borrow_mut();
         multiplexed.retain(|c| !c.sender.is_closed() && !spent(c));
