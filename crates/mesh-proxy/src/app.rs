@@ -1,6 +1,7 @@
 //! The only wiring: settings → sockets → workers → what stands beside them → the orderly end.
 
 mod logs; //   the log's scopes
+mod stats; //  numbers that somebody else keeps
 mod target; // configuration, put into the data path
 
 use crate::{
@@ -26,6 +27,7 @@ use mesh_runtime::{
     shutdown::{Shutdown, Signals},
     tasks::Tasks,
 };
+use stats::Sources;
 use std::{
     net::{SocketAddr, TcpListener},
     process::ExitCode,
@@ -231,6 +233,15 @@ async fn beside(process: Arc<Process>, shared: Arc<Shared>, workers: Workers) ->
     process.tasks.spawn("xds", xds.run());
     let progress = Progress::new(Arc::clone(&shared), Arc::clone(&store), identity.clone());
     process.tasks.spawn("progress", progress.run(configured));
+    let sources = Sources {
+        started: Instant::now().into_std(),
+        concurrency: process.settings.concurrency,
+        readiness: process.readiness.clone(),
+        store: Arc::clone(&store),
+        identity: identity.clone(),
+        shared: Arc::downgrade(&shared),
+    };
+    shared.telemetry.read_from(move |out| sources.read(out));
     let facts = process.facts(&shared, store, identity)?;
     process.show(&facts, SIDECAR_SURFACES)?;
     process.shutdown.begun().await;

@@ -47,11 +47,8 @@ pub fn envoy(stats: &[Stat]) -> String {
 const GROWS: &str = "a String grows";
 
 fn name_of(stat: &Stat) -> String {
-    format!(
-        "envoy_{}_{}",
-        stat.scope.word(),
-        stat.name.replace(['.', '-'], "_")
-    )
+    let name = format!("envoy_{}_{}", stat.scope.word(), stat.name);
+    name.replace(['.', '-'], "_")
 }
 
 type Requests = Arc<Vec<(Arc<str>, RequestsSum)>>;

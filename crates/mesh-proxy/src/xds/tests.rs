@@ -428,3 +428,29 @@ async fn unreadiness_says_why() {
         .await
         .expect("ready");
 }
+
+/// Puts resources into a store without a stream; what is refused comes back.
+pub(crate) fn fill<T: Target>(
+    target: &Arc<T>,
+    store: &Arc<Store>,
+    kind: ResourceType,
+    resources: &[(&str, &str, Vec<u8>)],
+) -> Vec<ads::Refused> {
+    let added = resources
+        .iter()
+        .map(|(name, version, bytes)| ads::Resource {
+            name: (*name).into(),
+            version: (*version).into(),
+            bytes: bytes.clone().into(),
+        });
+    let update = ads::Update {
+        kind,
+        version: "system".into(),
+        added: added.collect(),
+        removed: vec![],
+        ignored: vec![],
+    };
+    let refused = Applier::new(Arc::clone(target), Arc::clone(store)).apply(&update);
+    store.answered(kind, "system", ads::TypeStats::default());
+    refused
+}
