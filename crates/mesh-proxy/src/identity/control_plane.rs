@@ -31,6 +31,8 @@ pub struct ControlPlane {
     roots: PathBuf,
     token: PathBuf,
     cluster: String,
+    keep_alive: Duration,
+    keep_alive_patience: Duration,
 }
 
 /// Why the control plane could not be spoken with.
@@ -133,6 +135,18 @@ impl ControlPlane {
             roots: settings.paths.ca_root.clone(),
             token: settings.paths.token.clone(),
             cluster: settings.node.text("CLUSTER_ID").to_owned(),
+            keep_alive: KEEP_ALIVE,
+            keep_alive_patience: KEEP_ALIVE_PATIENCE,
+        }
+    }
+
+    /// As it is, but quick to leave a server that hangs.
+    #[cfg(test)]
+    pub(crate) fn impatient(self) -> Self {
+        Self {
+            keep_alive: Duration::from_millis(200),
+            keep_alive_patience: Duration::from_millis(200),
+            ..self
         }
     }
 
@@ -158,8 +172,8 @@ impl ControlPlane {
         });
         let endpoint = Endpoint::from_shared(format!("https://{}", self.address))
             .map_err(|_| Error::Name(self.address.clone()))?
-            .http2_keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_timeout(KEEP_ALIVE_PATIENCE)
+            .http2_keep_alive_interval(self.keep_alive)
+            .keep_alive_timeout(self.keep_alive_patience)
             .keep_alive_while_idle(true);
         let channel = endpoint.connect_with_connector(connector);
         let channel = channel.await;

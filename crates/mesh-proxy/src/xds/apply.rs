@@ -62,7 +62,7 @@ impl<T: Target> Applier<T> {
             let received = received(resource, ignored);
             self.store.accept(kind, &resource.name, received, waits);
         }
-        settle_store(&*self.target, &self.store);
+        self.note_what_waits();
         refused
     }
 
@@ -81,6 +81,17 @@ impl<T: Target> Applier<T> {
             (ResourceType::Endpoint, endpoints),
             (ResourceType::Route, routes),
         ]
+    }
+
+    fn note_what_waits(&mut self) {
+        for (kind, references) in [
+            (ResourceType::Cluster, &mut self.endpoints),
+            (ResourceType::Listener, &mut self.routes),
+        ] {
+            let waiting = self.target.warming(kind);
+            references.settle(&waiting);
+            self.store.settled(kind, &waiting);
+        }
     }
 
     /// Puts a resource in force; gives what of it has no effect.

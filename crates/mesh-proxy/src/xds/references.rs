@@ -1,12 +1,21 @@
 //! Names that resources refer to, and how they change: a cluster's endpoint set, a listener's route tables.
+//!
+//! While a changed resource waits for what it needs, the one before serves on, and what that one refers to stays.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Who refers to what.
 #[derive(Debug, Default)]
 pub(super) struct References {
-    by_owner: BTreeMap<String, BTreeSet<String>>,
+    by_owner: BTreeMap<String, Owner>,
     asked: BTreeSet<String>,
+}
+
+#[derive(Debug, Default)]
+struct Owner {
+    latest: BTreeSet<String>,
+    /// Of the one that serves, as long as the latest waits.
+    serving: BTreeSet<String>,
 }
 
 /// What has changed since it was last asked.
@@ -19,13 +28,9 @@ pub(super) struct Change {
 }
 
 impl References {
-    /// `owner` refers to these.
+    /// The latest `owner` refers to these.
     pub(super) fn set(&mut self, owner: &str, names: BTreeSet<String>) {
-        if names.is_empty() {
-            self.by_owner.remove(owner);
-        } else {
-            self.by_owner.insert(owner.to_owned(), names);
-        }
+        self.by_owner.entry(owner.to_owned()).or_default().latest = names;
     }
 
     /// `owner` is gone.
@@ -33,9 +38,20 @@ impl References {
         self.by_owner.remove(owner);
     }
 
+    /// The latest of every owner is in force, but of those that still wait.
+    pub(super) fn settle(&mut self, waiting: &BTreeSet<String>) {
+        for (name, owner) in &mut self.by_owner {
+            if owner.serving != owner.latest && !waiting.contains(name) {
+                owner.serving.clone_from(&owner.latest);
+            }
+        }
+    }
+
     /// What has changed since the last call.
     pub(super) fn change(&mut self) -> Change {
-        let all: BTreeSet<_> = self.by_owner.values().flatten().cloned().collect();
+        let owners = self.by_owner.values();
+        let names = owners.flat_map(|owner| owner.latest.iter().chain(&owner.serving));
+        let all: BTreeSet<_> = names.cloned().collect();
         let change = Change {
             added: all.difference(&self.asked).cloned().collect(),
             removed: self.asked.difference(&all).cloned().collect(),
@@ -58,9 +74,11 @@ mod tests {
         let mut references = References::default();
         references.set("a", names(["x", "y"]));
         references.set("b", names(["y"]));
+        references.settle(&names([]));
         assert_eq!(references.change().added, ["x", "y"]);
         assert_eq!(references.change(), Change::default());
         references.set("a", names(["z"]));
+        references.settle(&names([]));
         let change = references.change();
         assert_eq!(
             (change.added, change.removed),
@@ -68,5 +86,19 @@ mod tests {
         );
         references.remove("b");
         assert_eq!(references.change().removed, ["y"]);
+    }
+
+    #[test]
+    fn what_serves_keeps_what_it_refers_to() {
+        let mut references = References::default();
+        references.set("a", names(["old"]));
+        references.settle(&names([]));
+        references.change();
+        references.set("a", names(["new"]));
+        references.settle(&names(["a"]));
+        let change = references.change();
+        assert_eq!((change.added, change.removed), (vec!["new".into()], vec![]));
+        references.settle(&names([]));
+        assert_eq!(references.change().removed, ["old"]);
     }
 }

@@ -376,6 +376,10 @@ async fn a_replaced_listener_is_shown_until_the_new_one_is_in_force() {
             &[],
         )
         .await;
+    assert!(
+        !running.target.take().contains(&"-routes 80".to_owned()),
+        "the one that serves needs them"
+    );
     let entry = |running: &Running| running.store.entries(Lds).remove(0).1;
     let waiting = entry(&running);
     assert_eq!(waiting.previous.expect("serves").version, "1");
@@ -385,6 +389,95 @@ async fn a_replaced_listener_is_shown_until_the_new_one_is_in_force() {
         .push(Rds, "r2", vec![wire(&routes("later"), "1")], &[])
         .await;
     assert!(entry(&running).previous.is_none());
+    assert_eq!(running.target.take(), ["+routes later", "-routes 80"]);
+}
+
+#[tokio::test]
+async fn a_control_plane_that_hangs_is_left() {
+    let root = Root::new("a");
+    let (ads, pod) = (FakeAds::serve(&root).await, Pod::new(&root));
+    let middle = Middle::start(ads.server.port).await;
+    let plane = pod.control_plane(middle.port).impatient();
+    let store = Arc::<Store>::default();
+    let xds = Xds::of(
+        plane,
+        &pod.settings,
+        Arc::<Notes>::default(),
+        Arc::clone(&store),
+    );
+    let mut tasks = JoinSet::new();
+    tasks.spawn(xds.run());
+    let mut stream = ads.stream().await;
+    configure(&mut stream).await;
+    assert!(store.connection().is_connected);
+    middle
+        .hang
+        .store(true, std::sync::atomic::Ordering::Relaxed);
+    let lost = timeout(SOON, async {
+        let mut changes = store.changes();
+        while store.connection().is_connected {
+            changes.changed().await.expect("alive");
+        }
+    });
+    lost.await.expect("noticed");
+    middle
+        .hang
+        .store(false, std::sync::atomic::Ordering::Relaxed);
+    let mut stream = ads.stream().await;
+    assert_eq!(
+        stream.request_of(Cds).await.initial_resource_versions["a"],
+        "1"
+    );
+}
+
+/// Carries bytes to a port, until told to hang: then connections stay open and nothing moves.
+struct Middle {
+    port: u16,
+    hang: Arc<std::sync::atomic::AtomicBool>,
+    _task: JoinSet<()>,
+}
+
+impl Middle {
+    async fn start(to: u16) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("bound");
+        let port = listener.local_addr().expect("bound").port();
+        let hang = Arc::<std::sync::atomic::AtomicBool>::default();
+        let mut task = JoinSet::new();
+        let hanging = Arc::clone(&hang);
+        task.spawn(async move {
+            let mut pipes = JoinSet::new();
+            while let Ok((client, _)) = listener.accept().await {
+                let server = tokio::net::TcpStream::connect(("127.0.0.1", to)).await;
+                let (client, server) = (client.into_split(), server.expect("served").into_split());
+                pipes.spawn(pipe(client.0, server.1, Arc::clone(&hanging)));
+                pipes.spawn(pipe(server.0, client.1, Arc::clone(&hanging)));
+            }
+        });
+        Self {
+            port,
+            hang,
+            _task: task,
+        }
+    }
+}
+
+async fn pipe(
+    mut from: tokio::net::tcp::OwnedReadHalf,
+    mut to: tokio::net::tcp::OwnedWriteHalf,
+    hang: Arc<std::sync::atomic::AtomicBool>,
+) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut buffer = vec![0; 1 << 16];
+    while let Ok(n @ 1..) = from.read(&mut buffer).await {
+        if hang.load(std::sync::atomic::Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+        if to.write_all(&buffer[..n]).await.is_err() {
+            return;
+        }
+    }
 }
 
 #[tokio::test]
