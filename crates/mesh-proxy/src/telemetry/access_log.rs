@@ -7,9 +7,10 @@
 mod buffer; //   a worker's lines
 mod escape; //   hostile bytes
 mod format; //   text with operators
-mod operator; // what an operator prints
+mod operator; // what an operator takes from a record
 mod sink; //     files, and the thread that writes them
 mod time; //     `%START_TIME%`
+mod value; //    what it found, and how that is printed
 
 pub use format::InvalidFormat;
 
