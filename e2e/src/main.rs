@@ -7,11 +7,15 @@
 //! load      an open-loop client that knows what it sent
 //! stage     the cluster that demo and scenarios play on
 //! demo      the mesh's main job, shown step by step from live state
+//! envoy     a plain Envoy as a pod's sidecar
+//! bench     the proxy beside an Envoy that does the same job
 //! scenario  what must hold when something goes wrong
 //! ```
 
+mod bench;
 mod demo;
 mod echo;
+mod envoy;
 mod load;
 mod netns;
 mod sandbox;
@@ -37,6 +41,8 @@ enum Verb {
     Echo(echo::Options),
     /// Send an open-loop load and report what became of it.
     Load(load::Options),
+    /// Measure the proxy beside an Envoy that does the same job.
+    Bench(bench::Options),
     /// Play a scenario in a sandbox and judge it.
     Scenario(scenario::Options),
     /// Hold a pod's namespaces (used by the launcher).
@@ -59,6 +65,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Demo(options) => sandbox::enter(|| demo::run(options)),
         Verb::Echo(options) => echo::run(options),
         Verb::Load(options) => load::run(options),
+        Verb::Bench(options) => sandbox::enter(|| bench::run(options)),
         Verb::Scenario(options) => sandbox::enter(|| scenario::run(options)),
         Verb::Hold(options) => netns::hold::run(options),
     }

@@ -52,12 +52,7 @@ impl Stage {
         let mut launcher = Launcher::new(programs)?;
         launcher.namespace("default", &[])?;
         launcher.namespace("test", &[("istio-injection", "enabled")])?;
-        let [server, service] = documents(include_str!("../manifests/nginx.yaml"))?;
-        let [client, other] = documents(include_str!("../manifests/client.yaml"))?;
-        launcher.object(&server)?;
-        launcher.object(&client)?;
-        launcher.service(service, SERVICE_ADDRESS)?;
-        launcher.service(other, OTHER_ADDRESS)?;
+        let [client, server] = article(&mut launcher)?;
         launcher.endpoints(|_| false)?;
         say("mesh-discovery");
         launcher.start_discovery()?;
@@ -139,6 +134,17 @@ impl Stage {
     }
 }
 
+/// Creates Deployments and Services of the cluster; returns the Deployments of client and server.
+pub(crate) fn article(launcher: &mut Launcher) -> Result<[Value; 2]> {
+    let [server, service] = documents(include_str!("../manifests/nginx.yaml"))?;
+    let [client, other] = documents(include_str!("../manifests/client.yaml"))?;
+    launcher.object(&server)?;
+    launcher.object(&client)?;
+    launcher.service(service, SERVICE_ADDRESS)?;
+    launcher.service(other, OTHER_ADDRESS)?;
+    Ok([client, server])
+}
+
 fn text(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("{command:?}"))?;
     if !output.status.success() {
@@ -160,29 +166,35 @@ pub(crate) fn documents<const N: usize>(manifest: &str) -> Result<[Value; N]> {
         .map_err(|all: Vec<_>| anyhow::anyhow!("{} documents instead of {N}", all.len()))
 }
 
-/// Debian's nginx if the machine has it, else the echo app.
-fn start_server(launcher: &mut Launcher) -> Result<()> {
-    let nginx = ["/usr/sbin/nginx", "/usr/bin/nginx"]
+/// Debian's nginx, if the machine has it.
+pub(crate) fn nginx_program() -> Option<&'static str> {
+    ["/usr/sbin/nginx", "/usr/bin/nginx"]
         .into_iter()
-        .find(|path| Path::new(path).is_file());
+        .find(|path| Path::new(path).is_file())
+}
+
+/// nginx with its defaults and one worker, but every file in `folder`; `servers` are its `server` blocks.
+pub(crate) fn nginx(program: &str, folder: &Path, servers: &str) -> Result<Command> {
+    fs::create_dir_all(folder)?;
+    let configuration = folder.join("nginx.conf");
+    fs::write(&configuration, nginx_configuration(folder, servers))?;
+    let mut command = Command::new(program);
+    command
+        .arg("-c")
+        .arg(configuration)
+        .args(["-g", "daemon off;"]);
+    Ok(command)
+}
+
+fn start_server(launcher: &mut Launcher) -> Result<()> {
     let folder = launcher.shared().join("nginx");
     let pod = launcher
         .pods
         .iter_mut()
         .find(|pod| pod.name() == SERVER)
         .context("the server's pod")?;
-    let mut command = match nginx {
-        Some(nginx) => {
-            fs::create_dir_all(&folder)?;
-            let configuration = folder.join("nginx.conf");
-            fs::write(&configuration, nginx_configuration(&folder))?;
-            let mut command = Command::new(nginx);
-            command
-                .arg("-c")
-                .arg(configuration)
-                .args(["-g", "daemon off;"]);
-            command
-        }
+    let mut command = match nginx_program() {
+        Some(program) => nginx(program, &folder, WELCOME)?,
         None => {
             let mut command = Command::new(container::program("mesh-e2e"));
             command.args(["echo", "--port", "80", "--name", "nginx"]);
@@ -193,10 +205,10 @@ fn start_server(launcher: &mut Launcher) -> Result<()> {
     launcher.wait_application(SERVER, 80)
 }
 
-/// nginx with its defaults, but every file in `folder`.
-fn nginx_configuration(folder: &Path) -> String {
+const WELCOME: &str = r#"server { listen 80; location / { return 200 "<!DOCTYPE html>\n<html>\n<head>\n<title>Welcome to nginx!</title>\n</head>\n</html>\n"; } }"#;
+
+fn nginx_configuration(folder: &Path, servers: &str) -> String {
     let folder = folder.display();
-    let page = "<!DOCTYPE html>\\n<html>\\n<head>\\n<title>Welcome to nginx!</title>\\n</head>\\n</html>\\n";
     format!(
         "user root;
 worker_processes 1;
@@ -211,7 +223,7 @@ http {{
   uwsgi_temp_path {folder}/uwsgi;
   scgi_temp_path {folder}/scgi;
   default_type text/html;
-  server {{ listen 80; location / {{ return 200 \"{page}\"; }} }}
+  {servers}
 }}
 "
     )

@@ -3,7 +3,7 @@
 use super::hold::PROGRAMS;
 use anyhow::{Context, Result, bail};
 use nix::{
-    sched::{CloneFlags, setns},
+    sched::{CloneFlags, CpuSet, sched_setaffinity, setns},
     sys::signal::{Signal, kill},
     unistd::{Gid, Pid, Uid, setgid, setgroups, setuid},
 };
@@ -46,6 +46,17 @@ pub(crate) fn enter(command: &mut Command, pid: u32, user: User) -> Result<()> {
             nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
             Ok(())
         });
+    }
+    Ok(())
+}
+
+/// Makes `command`, and all that it starts, run on the core `cpu` alone.
+pub(crate) fn pin(command: &mut Command, cpu: usize) -> Result<()> {
+    let mut cores = CpuSet::new();
+    cores.set(cpu).with_context(|| format!("core {cpu}"))?;
+    // SAFETY: between fork and exec only a system call is made, on memory that the closure owns.
+    unsafe {
+        command.pre_exec(move || Ok(sched_setaffinity(Pid::from_raw(0), &cores)?));
     }
     Ok(())
 }

@@ -366,24 +366,31 @@ impl Launcher {
 
     /// Waits until the sidecar of the pod `name` is ready.
     pub(crate) fn wait_ready(&mut self, name: &str) -> Result<()> {
-        let pod = self
-            .pods
-            .iter_mut()
-            .find(|pod| pod.name() == name)
-            .with_context(|| format!("no pod {name}"))?;
-        pod.wait("the sidecar", PATIENCE, |pod| {
+        self.wait_for(name, "the sidecar", |pod| {
             is_ready((pod.address, port::HEALTH).into(), "/healthz/ready")
         })
     }
 
+    /// Waits until `ready` says that `what`, in the pod `name`, is.
+    pub(crate) fn wait_for(
+        &mut self,
+        name: &str,
+        what: &str,
+        ready: impl Fn(&Pod) -> Result<(), String>,
+    ) -> Result<()> {
+        self.pod_mut(name)?.wait(what, PATIENCE, ready)
+    }
+
+    /// The pod `name`.
+    pub(crate) fn pod_mut(&mut self, name: &str) -> Result<&mut Pod> {
+        let mut pods = self.pods.iter_mut();
+        pods.find(|pod| pod.name() == name)
+            .with_context(|| format!("no pod {name}"))
+    }
+
     /// Waits until something in the pod `name` listens on `port` of loopback.
     pub(crate) fn wait_application(&mut self, name: &str, port: u16) -> Result<()> {
-        let pod = self
-            .pods
-            .iter_mut()
-            .find(|pod| pod.name() == name)
-            .with_context(|| format!("no pod {name}"))?;
-        pod.wait("the application", PATIENCE, |pod| {
+        self.wait_for(name, "the application", |pod| {
             let mut curl = Command::new("curl");
             curl.args([
                 "-s",

@@ -22,6 +22,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Name of the sidecar's container.
+pub(crate) const SIDECAR: &str = "istio-proxy";
+
 /// A pod.
 pub(crate) struct Pod {
     /// The object, injected.
@@ -104,10 +107,16 @@ impl Pod {
 
     /// Starts the sidecar, as injected.
     pub(crate) fn start_sidecar(&mut self) -> Result<()> {
+        let mut command = self.sidecar_command()?;
+        self.start(SIDECAR, &mut command, User::PROXY)
+    }
+
+    /// The command that the injected sidecar is.
+    pub(crate) fn sidecar_command(&self) -> Result<Command> {
         let (arguments, environment) = self.sidecar()?;
         let mut command = Command::new(container::program("mesh-proxy"));
         command.args(arguments).env_clear().envs(environment);
-        self.start("istio-proxy", &mut command, User::PROXY)
+        Ok(command)
     }
 
     /// Arguments and environment of the injected sidecar.
@@ -115,7 +124,7 @@ impl Pod {
         let containers = self.containers_of("containers");
         let container = containers
             .iter()
-            .find(|c| c["name"] == "istio-proxy")
+            .find(|c| c["name"] == SIDECAR)
             .context("no sidecar was injected")?;
         let Specification {
             arguments,
@@ -217,7 +226,8 @@ impl Pod {
         }
     }
 
-    fn last_lines(&self) -> String {
+    /// The last lines of its containers' logs.
+    pub(crate) fn last_lines(&self) -> String {
         let mut text = String::new();
         for process in &self.containers {
             let log = fs::read_to_string(self.log(&process.name)).unwrap_or_default();

