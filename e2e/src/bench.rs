@@ -81,8 +81,13 @@ pub(crate) fn run(options: Options) -> Result<ExitCode> {
                 "round {round} of {}: {}, {}",
                 options.rounds, row.job, row.subject
             ));
-            row.samples
-                .push(measure(&site, row.job, row.subject, options.seconds, cores)?);
+            row.samples.push(measure(
+                &site,
+                row.job,
+                row.subject,
+                options.seconds,
+                cores,
+            )?);
         }
     }
     print!("{report}");

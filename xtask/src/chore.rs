@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    time::Instant,
 };
 
 /// How a chore went; the error says what to do.
@@ -39,19 +40,35 @@ pub(crate) fn run(command: &mut Command) -> Outcome {
     }
 }
 
+/// How programs are built.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// Quickly.
+    Dev,
+    /// Optimized.
+    Release,
+}
+
 /// Builds the programs of `packages` and returns the folder they are in.
-pub(crate) fn build(packages: &[&str]) -> Result<PathBuf, String> {
-    println!(
-        "building {} (the first time takes some minutes)",
-        packages.join(", ")
-    );
+pub(crate) fn build(packages: &[&str], profile: Profile) -> Result<PathBuf, String> {
+    let (flags, folder, note): (&[&str], _, _) = match profile {
+        Profile::Dev => (&[], "debug", "the first time takes some minutes"),
+        Profile::Release => (
+            &["--release"],
+            "release",
+            "optimized: the first time takes many minutes",
+        ),
+    };
+    println!("building {} ({note})", packages.join(", "));
+    let start = Instant::now();
     let mut command = cargo_command();
-    command.arg("build");
+    command.arg("build").args(flags);
     for package in packages {
         command.args(["--package", package]);
     }
     run(&mut command)?;
+    println!("built in {} s", start.elapsed().as_secs());
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| root().join("target"), |d| root().join(d));
-    Ok(target.join("debug"))
+    Ok(target.join(folder))
 }

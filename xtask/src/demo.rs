@@ -2,10 +2,11 @@
 //! namespaces, through the launcher of `mesh-e2e`.
 
 use crate::{
-    chore::{Outcome, build, run},
-    system::{self, NETNS},
+    chore::{Outcome, Profile, build, run},
+    envoy,
+    system::{self, BACKEND, LOADS, NETNS},
 };
-use std::{path::Path, process::Command};
+use std::{ffi::OsString, path::Path, process::Command};
 
 /// The programs that run in pods, and the launcher.
 pub(crate) const PROGRAMS: &[&str] = &[
@@ -18,20 +19,36 @@ pub(crate) const PROGRAMS: &[&str] = &[
 
 /// Runs the demo.
 pub(crate) fn demo(arguments: &[String]) -> Outcome {
-    launch("demo", arguments)
-}
-
-/// Runs the benchmark.
-pub(crate) fn bench(arguments: &[String]) -> Outcome {
-    launch("bench", arguments)
-}
-
-fn launch(verb: &str, arguments: &[String]) -> Outcome {
-    println!("{verb}: checking the system");
+    println!("demo: checking the system");
     system::provide(NETNS)?;
-    let programs = build(PROGRAMS)?;
+    launch("demo", Profile::Dev, &[], arguments)
+}
+
+/// Runs the benchmark, with as much of it as the machine has the programs for.
+pub(crate) fn bench(arguments: &[String]) -> Outcome {
+    println!("bench: checking the system");
+    system::provide(NETNS)?;
+    system::provide(BACKEND)?;
+    for load in LOADS {
+        if let Err(why) = system::provide(load) {
+            println!("bench: goes on without {}: {why}", load[0].package);
+        }
+    }
+    let envoy = match envoy::provide() {
+        Ok(program) => vec!["--envoy".into(), program.into_os_string()],
+        Err(why) => {
+            println!("bench: goes on without Envoy, and so without ratios: {why}");
+            vec!["--only".into(), "mesh-proxy".into()]
+        }
+    };
+    launch("bench", Profile::Release, &envoy, arguments)
+}
+
+fn launch(verb: &str, profile: Profile, found: &[OsString], arguments: &[String]) -> Outcome {
+    let programs = build(PROGRAMS, profile)?;
     let launcher = programs.join("mesh-e2e");
-    run(launcher_command(&launcher).arg(verb).args(arguments))
+    let mut command = launcher_command(&launcher);
+    run(command.arg(verb).args(found).args(arguments))
 }
 
 /// The launcher needs root for namespaces and rules; only it is run with sudo, so that what was built stays the user's.

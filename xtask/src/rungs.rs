@@ -1,7 +1,7 @@
 //! The tests, rung by rung, and which rungs were skipped and why.
 
 use crate::{
-    chore::{Outcome, build, cargo_command, run},
+    chore::{Outcome, Profile, build, cargo_command, run},
     demo::PROGRAMS,
     envoy,
     system::{self, NETNS},
@@ -74,7 +74,7 @@ fn netns(filter: &[String]) -> Went {
     if let Err(error) = system::provide(NETNS) {
         return Went::Skipped(error);
     }
-    if let Err(error) = build(PROGRAMS) {
+    if let Err(error) = build(PROGRAMS, Profile::Dev) {
         return Went::Failed(error);
     }
     let mut tests = cargo_command();

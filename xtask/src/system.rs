@@ -1,7 +1,10 @@
 //! What the machine has, and installing what it lacks.
 
 use crate::chore::{Outcome, run};
-use std::{path::PathBuf, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// A program that a chore needs.
 pub(crate) struct Need {
@@ -25,6 +28,24 @@ pub(crate) const NETNS: &[Need] = &[
         program: "curl",
         package: "curl",
     },
+];
+
+/// What answers in the benchmark.
+pub(crate) const BACKEND: &[Need] = &[Need {
+    program: "nginx",
+    package: "nginx",
+}];
+
+/// What makes the load of the benchmark; it can do with either.
+pub(crate) const LOADS: [&[Need]; 2] = [
+    &[Need {
+        program: "wrk",
+        package: "wrk",
+    }],
+    &[Need {
+        program: "h2load",
+        package: "nghttp2-client",
+    }],
 ];
 
 /// Where `program` is, looking also where a user's PATH often does not.
@@ -64,7 +85,9 @@ pub(crate) fn provide(needs: &'static [Need]) -> Outcome {
         "apt-get install -y --no-install-recommends {}",
         packages.join(" ")
     );
-    if !is_root() || find("apt-get").is_none() {
+    // A server's package starts the server where something manages services: that is the user's to decide.
+    let starts = packages.contains(&"nginx") && Path::new("/run/systemd/system").is_dir();
+    if !is_root() || find("apt-get").is_none() || starts {
         return Err(format!(
             "{} not found\nhint: as root: {install}",
             programs.join(", ")
@@ -72,10 +95,13 @@ pub(crate) fn provide(needs: &'static [Need]) -> Outcome {
     }
     println!("{} not found: {install}", programs.join(", "));
     let mut apt = Command::new("apt-get");
-    let apt = apt.env("DEBIAN_FRONTEND", "noninteractive").arg("-qq");
+    // Run level 1 keeps a package from starting what it installs.
+    let apt = apt
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .env("RUNLEVEL", "1");
     run(Command::new("apt-get").args(["-qq", "update"]))?;
     run(apt
-        .args(["install", "-y", "--no-install-recommends"])
+        .args(["-qq", "install", "-y", "--no-install-recommends"])
         .args(&packages))?;
     let still = missing(needs);
     if let Some(need) = still.first() {

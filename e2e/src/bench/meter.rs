@@ -146,7 +146,8 @@ mod tests {
 
     #[test]
     fn memory_of_a_process() {
-        let text = "00400000-7ffd [rollup]\nRss:                9512 kB\nPss:                8000 kB\n";
+        let text =
+            "00400000-7ffd [rollup]\nRss:                9512 kB\nPss:                8000 kB\n";
         assert_eq!(kibibytes(text, "Rss:"), Some(9512));
     }
 

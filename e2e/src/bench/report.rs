@@ -57,7 +57,9 @@ struct Column {
 }
 
 const COLUMNS: [Column; 5] = [
-    column("req/s", true, 0, |s| s.load.succeeded as f64 / s.load.seconds),
+    column("req/s", true, 0, |s| {
+        s.load.succeeded as f64 / s.load.seconds
+    }),
     column("p50 µs", false, 0, |s| s.load.p50_us),
     column("p99 µs", false, 0, |s| s.load.p99_us),
     column("CPU µs/req", false, 1, |s| {
@@ -272,7 +274,8 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.preface(f)?;
         self.table_of_idle(f)?;
-        self.jobs().try_for_each(|rows| self.table_of_job(rows, f))?;
+        self.jobs()
+            .try_for_each(|rows| self.table_of_job(rows, f))?;
         self.skipped
             .iter()
             .try_for_each(|why| writeln!(f, "\nnot measured: {why}"))
@@ -393,6 +396,9 @@ mod tests {
         ] {
             assert!(text.contains(wanted), "{wanted}\n{text}");
         }
-        assert_eq!(report.json()["ratios"][0]["advantage"]["req/s"]["median"], 2.0);
+        assert_eq!(
+            report.json()["ratios"][0]["advantage"]["req/s"]["median"],
+            2.0
+        );
     }
 }

@@ -41,8 +41,7 @@ const PLAIN: &str = "plain";
 /// Pod that the bare path starts from.
 const BARE_CLIENT: &str = "test-f5b5d48b5-plain";
 /// Pod, Service address, of the backend that has no sidecar.
-const BARE_BACKEND: (&str, Ipv4Addr) =
-    ("backend-6c9f7d5b8-plain", Ipv4Addr::new(10, 103, 0, 10));
+const BARE_BACKEND: (&str, Ipv4Addr) = ("backend-6c9f7d5b8-plain", Ipv4Addr::new(10, 103, 0, 10));
 
 /// What a subject has of its own.
 struct Pods {
@@ -235,8 +234,8 @@ impl Site {
 
     /// Starts nginx in a pod.
     fn backend(&mut self, name: &str) -> Result<()> {
-        let program = stage::nginx_program()
-            .context("nginx is not there\nhint: apt-get install nginx")?;
+        let program =
+            stage::nginx_program().context("nginx is not there\nhint: apt-get install nginx")?;
         let folder = self.launcher.shared().join(format!("nginx-{name}"));
         let mut command = stage::nginx(program, &folder, &servers())?;
         let pod = self.launcher.pod_mut(name)?;
@@ -302,7 +301,9 @@ impl Site {
         if job.protocol == Protocol::Http2 {
             curl.arg("--http2-prior-knowledge");
         }
-        let output = self.pod(target.from)?.output(&mut curl, User::APPLICATION)?;
+        let output = self
+            .pod(target.from)?
+            .output(&mut curl, User::APPLICATION)?;
         let error = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "{}", error.trim());
         Ok(String::from_utf8(output.stdout)?)
