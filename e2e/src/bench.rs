@@ -158,11 +158,17 @@ fn measure(site: &Site, job: Job, subject: Subject, seconds: u32, cores: Cores) 
     let target = site.target(job, subject);
     site.check(job, subject, &target)
         .with_context(|| format!("{job}, {subject}"))?;
-    site.load(job, &target, WARM_UP.as_secs() as u32)?;
+    site.forget_logs()?;
+    let warm_up = site.load(job, &target, WARM_UP.as_secs() as u32)?;
     let proxies = site.proxies(job, subject)?;
     let meter = Meter::start(&proxies, cores)?;
     let load = site.load(job, &target, seconds)?;
     let taken = meter.stop()?;
-    site.forget_logs()?;
-    Ok(Sample { load, taken })
+    let answered = warm_up.succeeded + load.succeeded;
+    let logged = site.logged(job, subject)?;
+    Ok(Sample {
+        load,
+        taken,
+        logged: logged.map(|lines| lines as f64 / answered as f64),
+    })
 }

@@ -15,6 +15,8 @@ const MEBIBYTE: f64 = 1024.0 * 1024.0;
 const FULL: f64 = 0.95;
 /// If the proxies had less than this share of a full core of theirs, others had the rest.
 const THEIRS: f64 = 0.90;
+/// Share of the requests that must be in each proxy's access log. Less than all, because some wait in a buffer.
+const LOGGED: f64 = 0.95;
 
 /// One measurement.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -23,6 +25,8 @@ pub(crate) struct Sample {
     pub(crate) load: Load,
     /// What the proxies took.
     pub(crate) taken: Taken,
+    /// Share of the requests in the access log, of the proxy that logged least; `None` without a proxy.
+    pub(crate) logged: Option<f64>,
 }
 
 /// The measurements of one subject at one job.
@@ -88,6 +92,22 @@ impl Row {
         self.samples.iter().map(|sample| sample.load.failed).sum()
     }
 
+    /// What speaks against the row.
+    fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        if self.failed() > 0 {
+            faults.push(format!("{} REQUESTS FAILED", self.failed()));
+        }
+        let logged = Figure::of(self.samples.iter().filter_map(|sample| sample.logged));
+        if let Some(logged) = logged.filter(|logged| logged.median < LOGGED) {
+            let percent = (logged.median * 100.0).round();
+            faults.push(format!(
+                "ONLY {percent} % OF THE REQUESTS LOGGED: less work"
+            ));
+        }
+        faults
+    }
+
     fn values(&self, value: fn(&Sample) -> f64) -> impl Iterator<Item = f64> {
         self.samples.iter().map(value)
     }
@@ -103,10 +123,11 @@ impl Row {
         let proxy = share(|s| s.taken.proxy_core_busy);
         let load = share(|s| s.taken.load_core_busy);
         let percent = |share: f64| (share * 100.0).round();
+        if self.subject == Subject::Direct {
+            return format!("{} % of core {}", percent(load), cores.load);
+        }
         let verdict = match (proxy >= FULL, load >= FULL) {
-            (true, _) if theirs < THEIRS && self.subject != Subject::Direct => {
-                "DISTURBED: others were on the proxies' core"
-            }
+            (true, _) if theirs < THEIRS => "DISTURBED: others were on the proxies' core",
             (true, true) => "both cores full",
             (true, false) => "limited by the proxy",
             (false, true) => "LIMITED BY LOAD AND BACKEND: req/s is not what the proxy can do",
@@ -253,17 +274,16 @@ impl Report {
         {
             write!(f, "  {:<12}", "advantage")?;
             for column in &COLUMNS {
-                let text = advantage(rows, column).map_or_else(String::new, |figure| {
-                    shown(figure, 2).replacen(' ', "× ", 1)
-                });
+                let text = advantage(rows, column)
+                    .map_or_else(String::new, |figure| shown(figure, 2, "×"));
                 write!(f, "{text:>16}")?;
             }
             writeln!(f)?;
         }
         for row in rows {
             writeln!(f, "  {:<12}{}", row.subject, row.limit(self.cores))?;
-            if row.failed() > 0 {
-                writeln!(f, "  {:<12}{} REQUESTS FAILED", "", row.failed())?;
+            for fault in row.faults() {
+                writeln!(f, "  {:<12}{fault}", "")?;
             }
         }
         Ok(())
@@ -298,24 +318,26 @@ fn advantage(rows: &[Row], column: &Column) -> Option<Figure> {
 
 fn cell(row: &Row, column: &Column) -> String {
     match Figure::of(row.values(column.value)) {
-        Some(figure) if figure.median > 0.0 => shown(figure, column.decimals),
+        Some(figure) if figure.median > 0.0 => shown(figure, column.decimals, ""),
         _ => "–".into(),
     }
 }
 
-/// Such as `20035 ±7%`.
-fn shown(figure: Figure, decimals: usize) -> String {
+/// Such as `20035 ±7%`, and `2.31× ±7%` with the unit `×`.
+fn shown(figure: Figure, decimals: usize, unit: &str) -> String {
     let spread = (figure.spread * 100.0).round();
-    format!("{:.decimals$} ±{spread}%", figure.median)
+    format!("{:.decimals$}{unit} ±{spread}%", figure.median)
 }
 
 /// What Envoy says of its version.
 fn version(program: &Path) -> String {
     let output = Command::new(program).arg("--version").output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    // `envoy  version: <commit>/1.40.0/Clean/RELEASE/BoringSSL`
+    // `/path/of/envoy  version: <commit>/1.40.0/Clean/RELEASE/BoringSSL`
     let text = text.unwrap_or_default();
-    format!("Envoy {}", text.split('/').nth(1).unwrap_or("?"))
+    let parts = text.split_once("version:").map(|(_, parts)| parts);
+    let number = parts.and_then(|parts| parts.split('/').nth(1));
+    format!("Envoy {}", number.unwrap_or("of unknown version"))
 }
 
 #[cfg(test)]
@@ -339,6 +361,7 @@ mod tests {
                 load_core_busy,
                 resident: 8 << 20,
             },
+            logged: Some(1.0),
         };
         Row {
             job: Job::ALL[0],
@@ -372,6 +395,23 @@ mod tests {
         assert!(limit([0.6, 0.99, 0.6]).contains("DISTURBED"));
         assert!(limit([0.7, 0.72, 0.99]).contains("LIMITED BY LOAD"));
         assert!(limit([0.5, 0.5, 0.5]).ends_with(": no core full"));
+    }
+
+    #[test]
+    fn what_speaks_against_a_row_is_said() {
+        let mut row = row(Subject::MeshProxy, [1, 1], [1.0, 1.0, 0.5]);
+        assert!(row.faults().is_empty());
+        for sample in &mut row.samples {
+            sample.logged = Some(0.5);
+            sample.load.failed = 2;
+        }
+        assert_eq!(
+            row.faults(),
+            [
+                "4 REQUESTS FAILED",
+                "ONLY 50 % OF THE REQUESTS LOGGED: less work"
+            ]
+        );
     }
 
     #[test]

@@ -24,6 +24,7 @@ use mesh_model::port;
 use serde_json::Value;
 use std::{
     fs::File,
+    io::{BufRead, BufReader},
     net::Ipv4Addr,
     path::PathBuf,
     process::Command,
@@ -269,7 +270,8 @@ impl Site {
         let deadline = Instant::now() + PATIENCE;
         while let Err(why) = self.checked(job, target) {
             if Instant::now() > deadline {
-                let logs = self.logs(job, subject);
+                let pods = self.on_the_way(job, subject)?;
+                let logs: String = pods.iter().map(|(pod, _)| pod.last_lines()).collect();
                 bail!("not answered as it should be within {PATIENCE:?}: {why:#}\n{logs}");
             }
             std::thread::sleep(Duration::from_millis(100));
@@ -321,17 +323,21 @@ impl Site {
 
     /// Processes whose CPU time a request of a job costs.
     pub(crate) fn proxies(&self, job: Job, subject: Subject) -> Result<Vec<u32>> {
-        let Some(pods) = Pods::of(subject) else {
-            return Ok(Vec::new());
+        let processes = self
+            .on_the_way(job, subject)?
+            .into_iter()
+            .map(|(pod, container)| pod.process(container).context("no proxy"));
+        processes.collect()
+    }
+
+    /// Lines in the access log of the proxy that has logged least.
+    pub(crate) fn logged(&self, job: Job, subject: Subject) -> Result<Option<usize>> {
+        let lines = |(pod, container): (&Pod, &str)| -> Result<usize> {
+            let log = BufReader::new(File::open(pod.log(container))?);
+            Ok(log.split(b'\n').count())
         };
-        let process = |pod: &str| {
-            let pod = self.pod(pod)?;
-            pod.process(pods.container).context("no proxy")
-        };
-        Ok(match job.path {
-            Path::Hop => vec![process(pods.client)?],
-            Path::Pair => vec![process(pods.client)?, process(pods.server)?],
-        })
+        let counts = self.on_the_way(job, subject)?.into_iter().map(lines);
+        Ok(counts.collect::<Result<Vec<_>>>()?.into_iter().min())
     }
 
     /// Empties the access logs, which are in memory.
@@ -345,14 +351,17 @@ impl Site {
         Ok(())
     }
 
-    fn logs(&self, job: Job, subject: Subject) -> String {
-        let pods = Pods::of(subject).map(|pods| match job.path {
-            Path::Hop => vec![pods.client],
-            Path::Pair => vec![pods.client, pods.server],
-        });
-        let pods = pods.into_iter().flatten();
-        pods.filter_map(|pod| Some(self.pod(pod).ok()?.last_lines()))
-            .collect()
+    /// The pods whose proxies a request of a job passes, and the names of their containers.
+    fn on_the_way(&self, job: Job, subject: Subject) -> Result<Vec<(&Pod, &'static str)>> {
+        let Some(pods) = Pods::of(subject) else {
+            return Ok(Vec::new());
+        };
+        let names = match job.path {
+            Path::Hop => &[pods.client][..],
+            Path::Pair => &[pods.client, pods.server],
+        };
+        let pod = |name: &&str| Ok((self.pod(name)?, pods.container));
+        names.iter().map(pod).collect()
     }
 
     fn pod(&self, name: &str) -> Result<&Pod> {
