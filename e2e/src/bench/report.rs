@@ -430,7 +430,7 @@ mod tests {
         };
         let text = report.to_string();
         for wanted in [
-            "Envoy                750 ±33%",
+            "  Envoy               750 ±33%",
             "2.00× ±0%",
             "not measured: one hop, HTTP/2",
         ] {
