@@ -110,7 +110,7 @@ async fn one(client: HttpClient, url: hyper::Uri, number: u64, start: Instant) -
 
 /// Every second request is one that must not be repeated lightly.
 async fn ask(client: HttpClient, url: hyper::Uri, number: u64) -> Result<(), String> {
-    let (method, body) = if number % 2 == 0 {
+    let (method, body) = if number.is_multiple_of(2) {
         (Method::GET, "")
     } else {
         (Method::POST, "pay once")

@@ -42,10 +42,9 @@ fn injection(stage: &Stage, facts: &mut Facts) -> Result<()> {
         ("containers", "istio-proxy"),
         ("initContainers", "istio-init"),
     ] {
-        let containers = pod.object["spec"][field].as_array().into_iter().flatten();
+        let mut containers = pod.object["spec"][field].as_array().into_iter().flatten();
         let container = containers
-            .filter(|c| c["name"] == name)
-            .next()
+            .find(|c| c["name"] == name)
             .with_context(|| format!("no container {name}"))?;
         let arguments = serde_json::json!([{"args": container["args"]}]);
         let command = format!("kubectl get pod -n test {SERVER} -o yaml");

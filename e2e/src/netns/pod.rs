@@ -247,10 +247,12 @@ impl Pod {
         }
         let deadline = Instant::now() + grace;
         let left = || deadline.saturating_duration_since(Instant::now());
+        let mut all = true;
         // Each is waited for, also when one before it was late.
-        self.containers
-            .iter_mut()
-            .fold(true, |all, container| container.wait(left()) && all)
+        for container in &mut self.containers {
+            all &= container.wait(left());
+        }
+        all
     }
 }
 
