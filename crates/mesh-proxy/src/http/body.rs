@@ -44,6 +44,9 @@ pub enum Error {
     /// The request, or the stream, took longer than it may.
     #[error("time is up")]
     Timeout,
+    /// Nothing came for too long.
+    #[error("the stream is idle")]
+    Idle,
     /// Another try has taken over.
     #[error("the request is sent elsewhere")]
     Superseded,
@@ -83,7 +86,8 @@ impl Body {
     }
 
     /// The same, ending the exchange when it is done with.
-    pub(super) fn finishing(mut self, finish: Finish) -> Self {
+    pub(super) fn finishing(mut self, mut finish: Finish) -> Self {
+        finish.limit_idleness();
         self.finish = Some(finish);
         self
     }
@@ -117,6 +121,10 @@ impl http_body::Body for Body {
         };
         let Some(finish) = &mut this.finish else {
             return frame;
+        };
+        let frame = match frame {
+            Poll::Pending => finish.poll_idle(cx).map(|()| Some(Err(Error::Idle))),
+            ready => ready,
         };
         match &frame {
             Poll::Ready(Some(Ok(frame))) => finish.sent(frame),

@@ -77,19 +77,48 @@ pub async fn serve(
     let downstream = Downstream::new(connection, manager, worker);
     let io = Rewind::new(begun, io);
     let result = match version {
-        Version::Http1 => serve_http1(io, downstream, drain).await,
-        Version::Http2 => serve_http2(io, downstream, drain).await,
+        Version::Http1 => serve_http1(io, Rc::clone(&downstream), drain).await,
+        Version::Http2 => serve_http2(io, Rc::clone(&downstream), drain).await,
     };
     if let Err(error) = result {
         tracing::debug!(connection = id, %error, "downstream connection");
+        count(&downstream, &error);
     }
+}
+
+/// Why a connection ended otherwise than by a side's will.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("HTTP")]
+    Http(#[source] hyper::Error),
+    #[error("the head of a request did not come in time")]
+    HeadTimeout,
+    #[error("the connection was idle")]
+    Idle,
+}
+
+fn count(downstream: &Downstream, error: &Error) {
+    let counters = &downstream.manager.counters;
+    let counter = match error {
+        Error::HeadTimeout => counters.head_timeout,
+        Error::Idle => counters.idle_timeout,
+        Error::Http(_) if downstream.activity.was_flooded() => counters.flood,
+        Error::Http(error) if is_protocol_error(error) => counters.protocol_error,
+        Error::Http(_) => return,
+    };
+    downstream.worker.telemetry.add(counter, 1);
+}
+
+fn is_protocol_error(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|e| e.downcast_ref::<h2::Error>());
+    error.is_parse() || cause.is_some_and(|e| e.is_library())
 }
 
 async fn serve_http1(
     io: Rewind<Stream>,
     downstream: Rc<Downstream>,
     drain: CancellationToken,
-) -> hyper::Result<()> {
+) -> Result<(), Error> {
     let service = {
         let downstream = Rc::clone(&downstream);
         service_fn(move |request| answer(Rc::clone(&downstream), request))
@@ -114,7 +143,7 @@ async fn serve_http2(
     io: Rewind<Stream>,
     downstream: Rc<Downstream>,
     drain: CancellationToken,
-) -> hyper::Result<()> {
+) -> Result<(), Error> {
     let service = {
         let downstream = Rc::clone(&downstream);
         service_fn(move |request| answer(Rc::clone(&downstream), request))
@@ -148,7 +177,7 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
     downstream: &Downstream,
     drain: CancellationToken,
     drains: impl Fn(Pin<&mut C>),
-) -> hyper::Result<()> {
+) -> Result<(), Error> {
     let mut clock = Clock::default();
     let mut drained = pin!(drain.cancelled());
     poll_fn(|cx| {
@@ -156,10 +185,10 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
             drains(connection.as_mut());
         }
         if let Poll::Ready(result) = connection.as_mut().poll(cx) {
-            return Poll::Ready(result);
+            return Poll::Ready(result.map_err(Error::Http));
         }
-        let due = || due(downstream);
-        clock.poll_passed(due, cx).map(Ok)
+        let passed = clock.poll_passed(|| due(downstream), cx);
+        passed.map(|()| Err(late(downstream)))
     })
     .await
 }
@@ -178,6 +207,13 @@ fn due(downstream: &Downstream) -> Option<Instant> {
         .zip(limit)
         .map(|(since, limit)| since + limit);
     head.into_iter().chain(idle).min()
+}
+
+fn late(downstream: &Downstream) -> Error {
+    match downstream.activity.head_since() {
+        Some(since) if since.elapsed() >= HEAD_TIMEOUT => Error::HeadTimeout,
+        _ => Error::Idle,
+    }
 }
 
 /// A timer that is set only when it would fire too late, and looks again when it fires: a busy connection does not move

@@ -23,10 +23,12 @@ use http_body::Frame;
 use std::{
     borrow::Cow,
     cell::{Cell, RefCell},
+    pin::Pin,
     rc::Rc,
-    time::SystemTime,
+    task::{Context, Poll},
+    time::{Duration, SystemTime},
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// One request and its response.
 pub(super) struct Exchange {
@@ -41,6 +43,8 @@ pub(super) struct Exchange {
     // Of an upgrade; those of a body are counted there.
     bytes_received: Cell<u64>,
     closes: Cell<bool>,
+    // When something last came from the server.
+    active_at: Cell<Instant>,
 }
 
 /// What is found out on the way.
@@ -57,7 +61,7 @@ struct Facts {
     flags: ResponseFlags,
     details: Option<Cow<'static, str>>,
     upstream: Rc<UpstreamRecord>,
-    peer: Option<Workload>,
+    peer: Option<Rc<Workload>>,
     operation: Option<HeaderValue>,
 }
 
@@ -65,9 +69,11 @@ impl Exchange {
     /// A request has arrived.
     pub(super) fn begin(downstream: Rc<Downstream>, parts: &Parts) -> Rc<Self> {
         downstream.activity.stream_began();
+        let began = Instant::now();
         Rc::new(Self {
             downstream,
-            began: Instant::now(),
+            began,
+            active_at: Cell::new(began),
             start: SystemTime::now(),
             method: parts.method.clone(),
             version: parts.version,
@@ -119,13 +125,37 @@ impl Exchange {
     }
 
     /// The peer said who it is.
-    pub(super) fn met(&self, peer: Workload) {
+    pub(super) fn met(&self, peer: Rc<Workload>) {
         self.facts.borrow_mut().peer = Some(peer);
     }
 
     /// An HTTP/1 connection is to be closed after the response.
     pub(super) fn close(&self) {
         self.closes.set(true);
+    }
+
+    /// Whether the request has come in whole.
+    pub(super) fn is_complete(&self) -> bool {
+        let facts = self.facts.borrow();
+        (facts.upload.as_ref()).is_none_or(|upload| upload.completed_at().is_some())
+    }
+
+    /// When something last came, from either side.
+    fn active_at(&self) -> Instant {
+        let facts = self.facts.borrow();
+        let upload = facts.upload.as_ref().and_then(|u| u.active_at());
+        upload.map_or(self.active_at.get(), |at| at.max(self.active_at.get()))
+    }
+
+    /// Waits until nothing has come for `limit`.
+    pub(super) async fn idle(&self, limit: Duration) {
+        loop {
+            let due = self.active_at() + limit;
+            if due <= Instant::now() {
+                return;
+            }
+            sleep_until(due).await;
+        }
     }
 
     /// Whether it is.
@@ -141,6 +171,11 @@ impl Exchange {
     /// The operation that the response is to name.
     pub(super) fn operation(&self) -> Option<HeaderValue> {
         self.facts.borrow().operation.clone()
+    }
+
+    /// Whether it did.
+    pub(super) fn has_met(&self) -> bool {
+        self.facts.borrow().peer.is_some()
     }
 
     /// Adds a flag.
@@ -205,7 +240,7 @@ impl Exchange {
             bytes_sent: self.bytes_sent.get(),
             route: route.map(Route::name),
             upstream: &facts.upstream,
-            peer: facts.peer.as_ref(),
+            peer: facts.peer.as_deref(),
         };
         #[cfg(test)]
         tests::seen(&record);
@@ -233,6 +268,7 @@ enum End {
 pub(super) struct Finish {
     exchange: Rc<Exchange>,
     end: End,
+    idle: Option<(Duration, Pin<Box<Sleep>>)>,
 }
 
 impl Finish {
@@ -241,6 +277,34 @@ impl Finish {
         Self {
             exchange,
             end: End::ClientLeft,
+            idle: None,
+        }
+    }
+
+    /// How long the stream may be idle.
+    pub(super) fn idle_limit(&self) -> Option<Duration> {
+        self.exchange.downstream.manager.stream_idle_timeout
+    }
+
+    /// From now on the response's body is limited in its idleness, if the stream is.
+    pub(super) fn limit_idleness(&mut self) {
+        self.idle = self
+            .idle_limit()
+            .map(|limit| (limit, Box::pin(tokio::time::sleep(limit))));
+    }
+
+    /// Ready once nothing has come for too long.
+    pub(super) fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some((limit, timer)) = &mut self.idle else {
+            return Poll::Pending;
+        };
+        loop {
+            std::task::ready!(timer.as_mut().poll(cx));
+            let due = self.exchange.active_at() + *limit;
+            if due <= Instant::now() {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(due);
         }
     }
 
@@ -251,6 +315,9 @@ impl Finish {
 
     /// A part of the response goes out.
     pub(super) fn sent(&mut self, frame: &Frame<Bytes>) {
+        if self.idle.is_some() {
+            self.exchange.active_at.set(Instant::now());
+        }
         if let Some(data) = frame.data_ref() {
             self.sent_bytes(data.len() as u64);
         } else if let Some(trailers) = frame.trailers_ref() {
@@ -277,6 +344,7 @@ impl Finish {
     pub(super) fn failed(&mut self, error: &Error) {
         let (flag, details) = match error {
             Error::Timeout => (ResponseFlags::UPSTREAM_REQUEST_TIMEOUT, "response_timeout"),
+            Error::Idle => (ResponseFlags::STREAM_IDLE_TIMEOUT, "stream_idle_timeout"),
             Error::Upstream(cause) if is_reset(cause) => (
                 ResponseFlags::UPSTREAM_REMOTE_RESET,
                 "upstream_reset_after_response_started{remote_reset}",

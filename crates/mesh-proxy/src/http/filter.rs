@@ -4,12 +4,16 @@
 //! policy of its own (fault, CORS) has nothing to do, and metrics are told when the exchange ends; neither is here.
 
 mod alpn;
+mod peer_metadata;
+
+pub(super) use peer_metadata::OwnMetadata;
 
 use super::{exchange::Exchange, local_reply::LocalReply};
-use crate::upstream::transport::Alpn;
+use crate::{telemetry::Workload, upstream::transport::Alpn};
 use alpn::AlpnOverride;
 use http::HeaderMap;
 use mesh_model::http::HttpFilter;
+use peer_metadata::PeerMetadata;
 use std::sync::Arc;
 
 /// An HTTP filter, compiled.
@@ -17,6 +21,8 @@ use std::sync::Arc;
 pub(super) enum Filter {
     /// What is offered upstream follows what is spoken downstream.
     Alpn(AlpnOverride),
+    /// Peers tell each other who they are.
+    PeerMetadata(Box<PeerMetadata>),
 }
 
 /// What filters may change of a request.
@@ -24,15 +30,20 @@ pub(super) enum Filter {
 pub(super) struct Choices<'a> {
     /// ALPN protocols to offer upstream instead of the transport's own.
     pub(super) alpn: Option<&'a Arc<Alpn>>,
+    /// What an endpoint of the mesh is told of us.
+    pub(super) metadata: Option<&'a OwnMetadata>,
 }
 
 impl Filter {
     /// Compiles `model`; `None`: it has nothing to do on the path.
-    pub(super) fn compile(model: &HttpFilter) -> Option<Self> {
+    pub(super) fn compile(model: &HttpFilter, own: &Workload) -> Option<Self> {
         match model {
             HttpFilter::Alpn(alpn) => Some(Self::Alpn(AlpnOverride::new(alpn))),
-            HttpFilter::PeerMetadata(_)
-            | HttpFilter::GrpcStats
+            HttpFilter::PeerMetadata(metadata) => {
+                let filter = PeerMetadata::new(metadata, own);
+                Some(Self::PeerMetadata(Box::new(filter)))
+            }
+            HttpFilter::GrpcStats
             | HttpFilter::Fault
             | HttpFilter::Cors
             | HttpFilter::Stats(_)
@@ -47,19 +58,36 @@ impl Filter {
     pub(super) fn request<'a>(
         &'a self,
         exchange: &Exchange,
-        _headers: &mut HeaderMap,
+        headers: &mut HeaderMap,
         choices: &mut Choices<'a>,
     ) -> Result<(), LocalReply> {
         match self {
             Self::Alpn(alpn) => choices.alpn = alpn.for_version(exchange.version()),
+            Self::PeerMetadata(filter) => {
+                if let Some(client) = filter.client(headers) {
+                    exchange.met(client);
+                }
+                choices.metadata = filter.for_server();
+            }
         }
         Ok(())
     }
 
     /// Sees a response.
-    pub(super) fn response(&self, _exchange: &Exchange, _headers: &mut HeaderMap) {
+    pub(super) fn response(&self, exchange: &Exchange, headers: &mut HeaderMap) {
         match self {
             Self::Alpn(_) => {}
+            Self::PeerMetadata(filter) => {
+                let server = filter.server(headers);
+                if exchange.has_met()
+                    && let Some(own) = filter.for_client()
+                {
+                    own.write(headers);
+                }
+                if let Some(server) = server {
+                    exchange.met(server);
+                }
+            }
         }
     }
 }

@@ -131,14 +131,9 @@ impl LocalReply {
 
     /// The stream lived for too long; `complete`: the request had come in whole.
     pub(super) fn max_duration(complete: bool) -> Self {
-        let status = if complete {
-            StatusCode::GATEWAY_TIMEOUT
-        } else {
-            StatusCode::REQUEST_TIMEOUT
-        };
         Self {
             unsent: false,
-            ..Self::new(status, "max_duration_timeout")
+            ..Self::new(late(complete), "max_duration_timeout")
         }
         .flag(ResponseFlags::DURATION_TIMEOUT)
         .text("downstream duration timeout")
@@ -149,14 +144,16 @@ impl LocalReply {
         Self::bad_request("http1.codec_error").flag(ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR)
     }
 
-    /// The stream was idle for too long.
-    pub(super) fn stream_idle() -> Self {
+    /// The stream was idle for too long; `complete`: the request had come in whole.
+    pub(super) fn stream_idle(complete: bool) -> Self {
         Self {
+            status: late(complete),
             unsent: false,
             ..Self::new(StatusCode::GATEWAY_TIMEOUT, "stream_idle_timeout")
         }
         .flag(ResponseFlags::STREAM_IDLE_TIMEOUT)
         .text("stream timeout")
+        .closing()
     }
 
     /// The request did not get through; `retried`: more than once.
@@ -202,6 +199,7 @@ impl LocalReply {
     }
 
     /// Its status, before it is turned into gRPC's terms.
+    #[cfg(test)]
     pub(super) fn status(&self) -> StatusCode {
         self.status
     }
@@ -251,6 +249,15 @@ fn content(headers: &mut HeaderMap, length: usize) {
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     if length > 0 {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    }
+}
+
+// Who was late: the server, or a client that had not sent all.
+fn late(complete: bool) -> StatusCode {
+    if complete {
+        StatusCode::GATEWAY_TIMEOUT
+    } else {
+        StatusCode::REQUEST_TIMEOUT
     }
 }
 

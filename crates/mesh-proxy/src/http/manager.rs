@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     publish::Local,
-    telemetry::{Observers, access_log::InvalidFormat},
+    telemetry::{Counter, Observers, Scope, Telemetry, access_log::InvalidFormat},
     worker::{Shared, Worker},
 };
 use http::HeaderValue;
@@ -41,9 +41,35 @@ pub struct Manager {
     /// `None`: a stream may be idle for ever.
     pub(super) stream_idle_timeout: Option<Duration>,
     pub(super) observers: Observers,
+    pub(super) counters: Counters,
     /// Headers are looked at when a request is finished.
     pub(super) logs_headers: bool,
     routes: Source,
+}
+
+/// What is counted of connections that do not go as they should, of all connection managers together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Counters {
+    /// What came was not HTTP, or more than may come.
+    pub(super) protocol_error: Counter,
+    /// A head did not come in time.
+    pub(super) head_timeout: Counter,
+    /// Nothing came for too long.
+    pub(super) idle_timeout: Counter,
+    /// A flood of HTTP/2 frames was cut.
+    pub(super) flood: Counter,
+}
+
+impl Counters {
+    fn new(telemetry: &Telemetry) -> Self {
+        let counter = |name| telemetry.counter(Scope::Process("http"), name);
+        Self {
+            protocol_error: counter("downstream_cx_protocol_error"),
+            head_timeout: counter("downstream_rq_header_timeout"),
+            idle_timeout: counter("downstream_cx_idle_timeout"),
+            flood: counter("downstream_cx_http2_flood"),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -89,7 +115,9 @@ impl Manager {
                 accept_http_10: model.accept_http_10,
                 upgrades: model.upgrades.clone(),
             },
-            filters: model.filters.iter().filter_map(Filter::compile).collect(),
+            filters: (model.filters.iter())
+                .filter_map(|f| Filter::compile(f, shared.telemetry.workload()))
+                .collect(),
             server: server.filter(|_| model.overwrite_server),
             use_remote_address: model.use_remote_address,
             forward_client_cert: model.forward_client_cert,
@@ -99,6 +127,7 @@ impl Manager {
             idle_timeout: some(idle_timeout),
             stream_idle_timeout: some(model.stream_idle_timeout),
             observers: shared.telemetry.observers(stats, &model.access_logs)?,
+            counters: Counters::new(&shared.telemetry),
             logs_headers: !model.access_logs.is_empty(),
             routes: match &model.routes {
                 RouteSource::Rds(name) => Source::Discovered(shared.routes.slot(name)),

@@ -16,6 +16,7 @@ use super::{
     body::{Download, Upload},
     canonical::Canonical,
     exchange::{Exchange, Finish},
+    filter::OwnMetadata,
     header,
     local_reply::LocalReply,
     route::Forward,
@@ -38,6 +39,8 @@ pub(super) struct Asked<'a> {
     pub(super) upload: Option<&'a Rc<Upload>>,
     /// ALPN protocols to offer instead of the transport's own.
     pub(super) alpn: Option<&'a Arc<Alpn>>,
+    /// What an endpoint of the mesh is told of us.
+    pub(super) metadata: Option<&'a OwnMetadata>,
     /// Value of `x-envoy-decorator-operation`.
     pub(super) operation: Option<&'a HeaderValue>,
     /// `x-envoy-attempt-count` is set.

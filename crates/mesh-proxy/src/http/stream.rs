@@ -26,7 +26,15 @@ pub(super) async fn answer(
     let exchange = Exchange::begin(downstream, &parts);
     // An upgrade takes it; else it goes with the response's body.
     let mut finish = Some(Finish::new(Rc::clone(&exchange)));
-    let answered = ask(&exchange, &mut parts, incoming, &mut finish).await;
+    let asking = ask(&exchange, &mut parts, incoming, &mut finish);
+    let answered = match exchange.downstream.manager.stream_idle_timeout {
+        None => asking.await,
+        Some(limit) => tokio::select! {
+            biased;
+            answered = asking => answered,
+            () = exchange.idle(limit) => Err(LocalReply::stream_idle(exchange.is_complete())),
+        },
+    };
     let mut response = answered.unwrap_or_else(|reply| {
         exchange.replied(&reply);
         if reply.closes() {
@@ -86,6 +94,7 @@ async fn ask(
         canonical: &canonical,
         upload: upload.as_ref(),
         alpn: choices.alpn,
+        metadata: choices.metadata,
         operation,
         tells_attempt: routes.virtual_host(found.0).include_attempt_count,
     };

@@ -37,7 +37,7 @@ async fn pass(client: OnUpgrade, server: OnUpgrade, mut finish: Finish) {
         return;
     };
     let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
-    let ended = two_way(&mut client, &mut server, None).await;
+    let ended = two_way(&mut client, &mut server, finish.idle_limit()).await;
     finish.received_bytes(ended.received);
     finish.sent_bytes(ended.sent);
     finish.complete();

@@ -31,6 +31,7 @@ pub(in crate::http) struct Upload {
     attempt: Cell<u32>,
     received: Cell<u64>,
     completed_at: Cell<Option<Instant>>,
+    active_at: Cell<Option<Instant>>,
     completed: Notify,
     broken: Cell<bool>,
 }
@@ -64,6 +65,7 @@ impl Upload {
             attempt: Cell::new(0),
             received: Cell::new(0),
             completed_at: Cell::new(None),
+            active_at: Cell::new(None),
             completed: Notify::new(),
             broken: Cell::new(false),
         })
@@ -96,6 +98,11 @@ impl Upload {
         }
     }
 
+    /// When some of it last came.
+    pub(in crate::http) fn active_at(&self) -> Option<Instant> {
+        self.active_at.get()
+    }
+
     /// When the client had sent all of it.
     pub(in crate::http) fn completed_at(&self) -> Option<Instant> {
         self.completed_at.get()
@@ -118,6 +125,7 @@ impl Upload {
             }
             Poll::Ready(Some(Ok(frame))) => frame,
         };
+        self.active_at.set(Some(Instant::now()));
         if let Some(data) = frame.data_ref() {
             self.received.set(self.received.get() + data.len() as u64);
             state.keep(data);

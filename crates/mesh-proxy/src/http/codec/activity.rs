@@ -5,7 +5,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -20,6 +20,7 @@ pub(in crate::http) struct Activity {
     idle_since: AtomicU64,
     // The same and one; 0: no head is being received.
     head_since: AtomicU64,
+    flooded: AtomicBool,
 }
 
 impl Activity {
@@ -30,6 +31,7 @@ impl Activity {
             streams: AtomicU32::new(0),
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
+            flooded: AtomicBool::new(false),
         })
     }
 
@@ -38,6 +40,16 @@ impl Activity {
         if self.streams.load(Relaxed) == 0 && self.head_since.load(Relaxed) == 0 {
             self.head_since.store(self.now() + 1, Relaxed);
         }
+    }
+
+    /// A flood of frames was cut.
+    pub(super) fn flooded(&self) {
+        self.flooded.store(true, Relaxed);
+    }
+
+    /// Whether one was.
+    pub(super) fn was_flooded(&self) -> bool {
+        self.flooded.load(Relaxed)
     }
 
     /// A request is complete up to its body.

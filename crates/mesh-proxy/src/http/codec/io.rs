@@ -39,6 +39,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<S> {
         match &mut this.budget {
             Some(budget) => {
                 if let Err(excess) = budget.received(new) {
+                    this.activity.flooded();
                     let goaway = budget.goaway();
                     let _ = Pin::new(&mut this.inner).poll_write(cx, &goaway);
                     return Poll::Ready(Err(io::Error::other(excess)));

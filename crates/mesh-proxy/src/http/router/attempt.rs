@@ -214,7 +214,7 @@ impl<'a> Attempts<'a> {
     async fn exchange(&self, lease: &mut Lease) -> Result<Response<Incoming>, SendError> {
         let http1 = lease.protocol() == Protocol::Http1;
         let gate = (http1 && self.asked.canonical.expects_continue).then(Gate::default);
-        let mut request = self.request(lease.protocol(), gate.clone());
+        let mut request = self.request(lease, gate.clone());
         let Some(gate) = gate else {
             return lease.send(request).await;
         };
@@ -237,11 +237,12 @@ impl<'a> Attempts<'a> {
         result
     }
 
-    fn request(&self, protocol: Protocol, gate: Option<Gate>) -> Request<Body> {
+    fn request(&self, lease: &Lease, gate: Option<Gate>) -> Request<Body> {
         let Asked {
             parts,
             canonical,
             upload,
+            metadata,
             operation,
             tells_attempt,
             exchange,
@@ -252,7 +253,11 @@ impl<'a> Attempts<'a> {
             expected_timeout: self.limits.expected(),
             operation: *operation,
         };
-        let mut head = outgoing(parts, parts.headers.clone(), canonical, protocol, additions);
+        let mut headers = parts.headers.clone();
+        if let Some(metadata) = metadata.filter(|_| lease.peer().is_some()) {
+            metadata.write(&mut headers);
+        }
+        let mut head = outgoing(parts, headers, canonical, lease.protocol(), additions);
         if exchange.downstream.manager.preserve_header_case {
             head.extensions = parts.extensions.clone();
         }

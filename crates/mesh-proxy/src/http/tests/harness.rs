@@ -178,6 +178,13 @@ impl Proxy {
         wire.rest().await
     }
 
+    /// A counter by its full name.
+    pub(super) fn counter(&self, name: &str) -> u64 {
+        let stats = self.shared.telemetry.stats();
+        let stat = stats.iter().find(|s| s.full_name() == name);
+        stat.expect("a counter").value
+    }
+
     /// What telemetry was told of the only request since the last call.
     pub(super) async fn seen(&self) -> Seen {
         let mut all = self.all_seen(1).await;

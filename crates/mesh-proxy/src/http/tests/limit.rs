@@ -65,3 +65,25 @@ fn large_bodies_pass_both_ways() {
         assert_eq!(proxy.seen().await.bytes, (SIZE as u64, SIZE as u64));
     });
 }
+
+#[test]
+fn what_is_cut_is_counted() {
+    run(async {
+        let proxy = Setup::to(&[]).start().await;
+        for request in ["nonsense\r\n\r\n", &with_headers(80, 1000)] {
+            let mut client = proxy.connect().await;
+            client.send_some(request).await;
+            client.rest().await;
+        }
+        assert_eq!(proxy.counter("http.downstream_cx_protocol_error"), 2);
+
+        let mut client = proxy.connect().await;
+        client
+            .send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
+            .await;
+        let pings = "\0\0\x08\x06\0\0\0\0\0........".repeat(3000);
+        client.send_some(&pings).await;
+        client.rest().await;
+        assert_eq!(proxy.counter("http.downstream_cx_http2_flood"), 1);
+    });
+}

@@ -242,3 +242,48 @@ fn what_drains_says_so_and_then_ends() {
         assert!(began.elapsed() < 6 * S);
     });
 }
+
+#[test]
+fn a_stream_may_not_be_idle_for_longer_than_configured() {
+    run_paused(async {
+        let server = Server::scripted([
+            script(async |mut wire| {
+                wire.message().await;
+                assert!(!wire.has_more().await);
+            }),
+            script(async |mut wire| {
+                wire.message().await;
+                wire.send("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n")
+                    .await;
+                for _ in 0..5 {
+                    sleep(3 * S).await;
+                    wire.send("x").await;
+                }
+                assert!(!wire.has_more().await);
+            }),
+        ])
+        .await;
+        let setup = Setup::to(&[server.address]).manager(|m| m.stream_idle_timeout = 4 * S);
+        let proxy = setup.start().await;
+        let response = proxy.ask(GET).await;
+        assert!(response.starts_with("HTTP/1.1 504 "), "{response}");
+        assert!(response.ends_with("stream timeout"));
+        let seen = proxy.seen().await;
+        assert_eq!(
+            (seen.flags.as_str(), seen.details.as_str()),
+            ("SI", "stream_idle_timeout")
+        );
+
+        let began = Instant::now();
+        assert!(
+            proxy.ask(GET).await.ends_with("\r\n\r\nxxxxx"),
+            "it moved, and then stopped"
+        );
+        assert!(
+            (19 * S..20 * S).contains(&began.elapsed()),
+            "{:?}",
+            began.elapsed()
+        );
+        assert_eq!(proxy.seen().await.flags, "SI");
+    });
+}
