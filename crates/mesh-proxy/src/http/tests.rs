@@ -8,5 +8,6 @@ mod plain; //      a request goes up, its response comes down
 mod protocol; //   HTTP/1 and HTTP/2 on either side
 mod reply; //      what we answer ourselves
 mod retry; //      nobody is charged twice
+mod pair; //       two proxies of the mesh, mutual TLS between them
 mod timeout; //    how long things may take
 mod upgrade; //    from HTTP to bytes

@@ -10,7 +10,7 @@ use crate::{
         route::tests::{configuration, forward},
         serve,
     },
-    tls::Stream,
+    tls::{DownstreamContext, Rewind, Stream},
     upstream::cluster::tests::cluster,
     worker::{Shared, Worker},
 };
@@ -19,6 +19,8 @@ use mesh_model::{
     http::HttpConnectionManager,
     name::Direction,
     route::{self, RouteAction},
+    secret::Secret,
+    tls::DownstreamTls,
 };
 use std::{
     cell::{Cell, RefCell},
@@ -72,6 +74,9 @@ pub(super) struct Setup {
     pub(super) routes: Vec<route::Route>,
     pub(super) clusters: Vec<cluster::Cluster>,
     pub(super) connection: Connection,
+    /// TLS that is terminated.
+    pub(super) tls: Option<DownstreamTls>,
+    pub(super) secrets: Vec<Secret>,
 }
 
 impl Setup {
@@ -82,6 +87,8 @@ impl Setup {
             routes: vec![forward("/", "c")],
             clusters: vec![cluster("c", servers)],
             connection: connection(Direction::Outbound),
+            tls: None,
+            secrets: vec![],
         }
     }
 
@@ -123,6 +130,9 @@ impl Setup {
     /// Starts it.
     pub(super) async fn start(self) -> Proxy {
         let shared = Arc::<Shared>::default();
+        for secret in self.secrets {
+            shared.secrets.set(secret).expect("a good secret");
+        }
         for cluster in self.clusters {
             shared.clusters.apply(cluster, &shared.secrets);
         }
@@ -139,22 +149,44 @@ impl Setup {
         let connection = Rc::new(self.connection);
         let (worker, drain) = (Rc::clone(&proxy.worker), proxy.drain.clone());
         let manager = Arc::new(manager);
+        let tls = self
+            .tls
+            .map(|tls| DownstreamContext::new(tls, &proxy.shared.secrets));
+        let tls = Rc::new(tls);
         spawn_local(async move {
             while let Ok((tcp, _)) = listener.accept().await {
                 let _ = tcp.set_nodelay(true);
-                let io = Stream::plain(tcp);
                 let (connection, manager) = (Rc::clone(&connection), Arc::clone(&manager));
-                spawn_local(serve(
-                    io,
-                    connection,
-                    manager,
-                    Rc::clone(&worker),
-                    drain.clone(),
-                ));
+                let (worker, drain, tls) = (Rc::clone(&worker), drain.clone(), Rc::clone(&tls));
+                spawn_local(async move {
+                    let Some((io, connection)) =
+                        secured(tcp, connection, tls.as_ref().as_ref()).await
+                    else {
+                        return;
+                    };
+                    serve(io, connection, manager, worker, drain).await;
+                });
             }
         });
         proxy
     }
+}
+
+async fn secured(
+    tcp: TcpStream,
+    connection: Rc<Connection>,
+    tls: Option<&DownstreamContext>,
+) -> Option<(Stream, Rc<Connection>)> {
+    let Some(tls) = tls else {
+        return Some((Stream::plain(tcp), connection));
+    };
+    let io = Rewind::new(Default::default(), tcp);
+    let (stream, peer) = tls.accept(io, PATIENCE).await.ok()?;
+    let connection = Connection {
+        tls: Some(peer),
+        ..(*connection).clone()
+    };
+    Some((Stream::Server(Box::new(stream)), Rc::new(connection)))
 }
 
 /// A proxy that runs.
@@ -272,6 +304,12 @@ impl Wire {
         let message = head + &String::from_utf8(body).expect("text");
         self.log.borrow_mut().push(message.clone());
         message
+    }
+
+    /// Sends a request and returns its response.
+    pub(super) async fn exchange(&mut self, request: &str) -> String {
+        self.send(request).await;
+        self.message().await
     }
 
     /// All that comes until the other side closes, or resets.
