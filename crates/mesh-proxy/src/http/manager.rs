@@ -82,15 +82,20 @@ enum Source {
 #[derive(Clone, Debug)]
 pub(super) enum Table {
     Discovered(Local<Option<Arc<RouteTable>>>),
-    Inline(Rc<Arc<RouteTable>>),
+    Inline(Rc<Own>),
 }
+
+/// A connection manager's own table. Behind an `Rc` of its connection's, so that requests do not count references that
+/// all workers share.
+#[derive(Debug)]
+pub(super) struct Own(Arc<RouteTable>);
 
 impl Table {
     /// The table; `None`: it has not come.
     pub(super) fn get(&self) -> Option<&RouteTable> {
         match self {
             Self::Discovered(local) => local.as_deref(),
-            Self::Inline(table) => Some(table),
+            Self::Inline(own) => Some(&own.0),
         }
     }
 }
@@ -151,7 +156,7 @@ impl Manager {
     pub(super) fn table(&self, worker: &Worker) -> Table {
         match &self.routes {
             Source::Discovered(slot) => Table::Discovered(worker.routes.get(slot)),
-            Source::Inline(table) => Table::Inline(Rc::new(Arc::clone(table))),
+            Source::Inline(table) => Table::Inline(Rc::new(Own(Arc::clone(table)))),
         }
     }
 

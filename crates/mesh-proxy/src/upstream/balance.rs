@@ -204,7 +204,8 @@ mod tests {
             ..endpoint(port)
         };
         let all = vec![at("a", 1), at("b", 2), at("c", 3)];
-        let weights = [(all[0].locality.clone(), 80), (all[1].locality.clone(), 20)].into();
+        let place = |e: &Endpoint| (0, e.locality.clone());
+        let weights = [(place(&all[0]), 80), (place(&all[1]), 20)].into();
         let layout = Layout {
             locality_weighted: true,
             ..LAYOUT

@@ -209,9 +209,10 @@ pub(crate) mod tests {
         }))
     }
 
-    pub(crate) fn with_transports(
-        matches: Vec<(&str, Vec<(&str, &str)>, cluster::Transport)>,
-    ) -> cluster::Cluster {
+    /// Name, labels, transport.
+    type Match<'a> = (&'a str, Vec<(&'a str, &'a str)>, cluster::Transport);
+
+    pub(crate) fn with_transports(matches: Vec<Match<'_>>) -> cluster::Cluster {
         let owned = |(k, v): &(&str, &str)| ((*k).to_owned(), (*v).to_owned());
         let matches = matches.into_iter();
         cluster::Cluster {

@@ -84,6 +84,9 @@ pub(super) struct Members {
     pub(super) order: Vec<u32>,
 }
 
+/// Weights of localities, by priority and place; one that is not in it gets nothing.
+pub type LocalityWeights = HashMap<(u32, Arc<Locality>), u32>;
+
 /// How endpoints are to be laid out.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout {
@@ -95,7 +98,7 @@ pub struct Layout {
 
 impl Endpoints {
     /// Lays out `all`.
-    pub fn new(all: Vec<Endpoint>, weights: &HashMap<Arc<Locality>, u32>, layout: Layout) -> Self {
+    pub fn new(all: Vec<Endpoint>, weights: &LocalityWeights, layout: Layout) -> Self {
         let mut priorities: Vec<u32> = all.iter().map(|e| e.priority).collect();
         priorities.sort_unstable();
         priorities.dedup();
@@ -217,7 +220,7 @@ impl Group {
     fn new(
         all: &[Endpoint],
         select: &dyn Fn(&Endpoint) -> bool,
-        weights: &HashMap<Arc<Locality>, u32>,
+        weights: &LocalityWeights,
         layout: Layout,
         health: Option<&Health>,
     ) -> Self {
@@ -227,22 +230,17 @@ impl Group {
             let localities = members.map(|m| (1, m)).into_iter().collect();
             return Self { localities };
         }
-        let mut by_locality: Vec<(&Arc<Locality>, Vec<(u32, &Endpoint)>)> = Vec::new();
-        for (index, endpoint) in chosen {
-            match by_locality
-                .iter_mut()
-                .find(|(l, _)| **l == endpoint.locality)
-            {
-                Some((_, list)) => list.push((index, endpoint)),
-                None => by_locality.push((&endpoint.locality, vec![(index, endpoint)])),
-            }
-        }
+        let mut chosen: Vec<(u32, &Endpoint)> = chosen.collect();
+        chosen.sort_by(|(_, a), (_, b)| a.locality.cmp(&b.locality));
         let mut end = 0;
-        let localities = by_locality.into_iter().filter_map(|(locality, list)| {
-            let weight = weights.get(locality).copied().unwrap_or(0);
-            let weight = effective(weight, locality, list.len() as u32, all, health);
+        let localities = chosen.chunk_by(|(_, a), (_, b)| a.locality == b.locality);
+        let localities = localities.filter_map(|list| {
+            let (_, first) = list.first()?;
+            let place = (first.priority, Arc::clone(&first.locality));
+            let weight = weights.get(&place).copied().unwrap_or(0);
+            let weight = effective(weight, first, list.len() as u32, all, health);
             end += weight;
-            let members = Members::new(list)?;
+            let members = Members::new(list.to_vec())?;
             (weight > 0).then_some((end, members))
         });
         Self {
@@ -254,7 +252,7 @@ impl Group {
 // A locality of which little is healthy gets less, as Envoy's effective weight. Times 100, to keep small shares apart.
 fn effective(
     weight: u32,
-    locality: &Arc<Locality>,
+    one: &Endpoint,
     usable: u32,
     all: &[Endpoint],
     health: Option<&Health>,
@@ -262,7 +260,8 @@ fn effective(
     if health.is_none() {
         return weight.saturating_mul(100);
     }
-    let total = all.iter().filter(|e| e.locality == *locality).count() as u32;
+    let here = |e: &&Endpoint| e.priority == one.priority && e.locality == one.locality;
+    let total = all.iter().filter(here).count() as u32;
     weight.saturating_mul((OVERPROVISIONING * usable / total.max(1)).min(100))
 }
 
@@ -340,7 +339,7 @@ pub fn compile(
     for group in &assignment.localities {
         let locality = Arc::new(group.locality.clone());
         if let Some(weight) = group.weight {
-            weights.insert(Arc::clone(&locality), weight);
+            weights.insert((group.priority, Arc::clone(&locality)), weight);
         }
         all.extend(group.endpoints.iter().map(|e| {
             let host = known.get(&e.address).cloned();

@@ -46,10 +46,13 @@ impl Transport {
     }
 }
 
+/// What must stand in an endpoint's metadata.
+type Labels = Vec<(String, String)>;
+
 /// The transports of one cluster.
 #[derive(Debug)]
 pub struct Transports {
-    matches: Vec<(Vec<(String, String)>, Arc<Transport>)>,
+    matches: Vec<(Labels, Arc<Transport>)>,
     default: Arc<Transport>,
 }
 

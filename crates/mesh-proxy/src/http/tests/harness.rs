@@ -114,7 +114,7 @@ impl Setup {
     }
 
     /// The client is a peer that proved who it is.
-    pub(super) fn from_peer(mut self) -> Self {
+    pub(super) fn of_a_peer(mut self) -> Self {
         self.connection = Connection {
             tls: Some(DownstreamPeer {
                 uri_san: Some("spiffe://td/ns/a/sa/client".into()),

@@ -228,7 +228,7 @@ fn an_unproven_mark_is_not_believed_and_not_passed_on() {
 fn only_a_peer_is_told_that_nothing_was_sent() {
     run(async {
         for (setup, told) in [
-            (Setup::to(&[nobody().await]).from_peer(), true),
+            (Setup::to(&[nobody().await]).of_a_peer(), true),
             (Setup::to(&[nobody().await]), false),
         ] {
             let proxy = setup.start().await;
