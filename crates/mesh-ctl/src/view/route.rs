@@ -97,6 +97,10 @@ fn has_port(domain: &str) -> bool {
 }
 
 fn has_shorter_form(domain: &str, domains: &[String]) -> bool {
+    // `host.` is `host`, said to a resolver.
+    if let Some(same) = domain.strip_suffix('.') {
+        return domains.iter().any(|other| other == same);
+    }
     let shorter = [".svc.cluster.local", ".svc"]
         .iter()
         .filter_map(|end| domain.strip_suffix(end));
@@ -124,6 +128,7 @@ mod tests {
             (
                 &[
                     "a.test.svc.cluster.local",
+                    "a.test.svc.cluster.local.",
                     "a.test.svc.cluster.local:80",
                     "a",
                     "a.test.svc",
