@@ -63,6 +63,8 @@ struct Facts {
     upstream: Rc<UpstreamRecord>,
     peer: Option<Rc<Workload>>,
     operation: Option<HeaderValue>,
+    // Of the response, if they are counted.
+    messages: Option<grpc::Messages>,
 }
 
 impl Exchange {
@@ -95,6 +97,13 @@ impl Exchange {
         let mut facts = self.facts.borrow_mut();
         facts.authority = Some(canonical.authority.clone());
         facts.is_grpc = canonical.is_grpc;
+        let counted = canonical.is_grpc && self.downstream.manager.counts_messages;
+        facts.messages = counted.then(grpc::Messages::default);
+    }
+
+    /// Whether gRPC messages are counted.
+    pub(super) fn counts_messages(&self) -> bool {
+        self.facts.borrow().messages.is_some()
     }
 
     /// Whether the request is gRPC, as far as that was decided.
@@ -112,11 +121,9 @@ impl Exchange {
         self.facts.borrow_mut().upload = Some(Rc::clone(upload));
     }
 
-    /// Keeps the request's headers, as they are sent on.
-    pub(super) fn sends(&self, headers: &HeaderMap) {
-        if self.downstream.manager.logs_headers {
-            self.facts.borrow_mut().request_headers = headers.clone();
-        }
+    /// Keeps the request's headers, as they were sent on.
+    pub(super) fn keep(&self, headers: HeaderMap) {
+        self.facts.borrow_mut().request_headers = headers;
     }
 
     /// A connection was chosen, or failed.
@@ -202,9 +209,11 @@ impl Exchange {
         if facts.is_grpc {
             facts.grpc_status = grpc::status(headers);
         }
-        if self.downstream.manager.logs_headers {
-            facts.response_headers = Some(headers.clone());
-        }
+        let wanted = self.downstream.manager.observers.response_headers();
+        let shown = wanted
+            .iter()
+            .filter_map(|n| Some((n.clone(), headers.get(n)?.clone())));
+        facts.response_headers = Some(shown.collect());
     }
 
     fn finish(&self, end: End) {
@@ -238,6 +247,10 @@ impl Exchange {
             bytes_received: self.bytes_received.get()
                 + facts.upload.as_ref().map_or(0, |u| u.received()),
             bytes_sent: self.bytes_sent.get(),
+            messages: facts.messages.map(|responses| {
+                let requests = facts.upload.as_ref().map_or(0, |u| u.messages());
+                (requests, responses.count())
+            }),
             route: route.map(Route::name),
             upstream: &facts.upstream,
             peer: facts.peer.as_deref(),
@@ -320,6 +333,9 @@ impl Finish {
         }
         if let Some(data) = frame.data_ref() {
             self.sent_bytes(data.len() as u64);
+            if let Some(messages) = &mut self.exchange.facts.borrow_mut().messages {
+                messages.data(data);
+            }
         } else if let Some(trailers) = frame.trailers_ref() {
             let mut facts = self.exchange.facts.borrow_mut();
             if facts.is_grpc {
@@ -394,6 +410,7 @@ pub(crate) mod tests {
         pub(crate) flags: String,
         pub(crate) details: String,
         pub(crate) bytes: (u64, u64),
+        pub(crate) messages: Option<(u64, u64)>,
         pub(crate) route: Option<String>,
         pub(crate) cluster: Option<String>,
         pub(crate) host: Option<std::net::SocketAddr>,
@@ -412,6 +429,7 @@ pub(crate) mod tests {
             flags: record.flags.to_string(),
             details: record.details.clone().into_owned(),
             bytes: (record.bytes_received, record.bytes_sent),
+            messages: record.messages,
             route: record.route.map(str::to_owned),
             cluster: record.upstream.cluster.as_deref().map(str::to_owned),
             host: record.upstream.host,

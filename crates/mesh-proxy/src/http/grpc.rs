@@ -63,6 +63,41 @@ fn percent_encoded(text: &str) -> String {
     out
 }
 
+/// Counts messages in a body that comes in pieces: each has five bytes in front, a flag and its length.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Messages {
+    count: u64,
+    front: [u8; 5],
+    have: usize,
+    skip: usize,
+}
+
+impl Messages {
+    /// A piece of the body.
+    pub(super) fn data(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let skipped = self.skip.min(bytes.len());
+            self.skip -= skipped;
+            bytes = &bytes[skipped..];
+            let taken = (self.front.len() - self.have).min(bytes.len());
+            self.front[self.have..self.have + taken].copy_from_slice(&bytes[..taken]);
+            self.have += taken;
+            bytes = &bytes[taken..];
+            if self.have == self.front.len() {
+                let [_, length @ ..] = self.front;
+                self.skip = u32::from_be_bytes(length) as usize;
+                self.have = 0;
+                self.count += 1;
+            }
+        }
+    }
+
+    /// How many have begun.
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+}
+
 /// The deadline that the client sets: up to eight digits and a unit.
 pub(super) fn timeout(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(TIMEOUT)?.to_str().ok()?;
@@ -99,6 +134,17 @@ mod tests {
         );
         for bad in ["", "m", "1", "1x", "999999999S", "+1S", "-1S", "1 S"] {
             assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn messages_are_counted_whatever_the_pieces() {
+        let message = |n: u8| [&[0, 0, 0, 0, n][..], &vec![7; n.into()]].concat();
+        let body = [message(0), message(3), message(200), message(0)].concat();
+        for size in [1, 2, 5, 7, body.len()] {
+            let mut messages = Messages::default();
+            body.chunks(size).for_each(|piece| messages.data(piece));
+            assert_eq!(messages.count(), 4, "{size}");
         }
     }
 

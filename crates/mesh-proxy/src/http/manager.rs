@@ -36,14 +36,14 @@ pub struct Manager {
     pub(super) preserve_header_case: bool,
     pub(super) generate_request_id: bool,
     pub(super) is_traced: bool,
+    /// Messages of gRPC calls are counted.
+    pub(super) counts_messages: bool,
     /// `None`: a connection may be without streams for ever.
     pub(super) idle_timeout: Option<Duration>,
     /// `None`: a stream may be idle for ever.
     pub(super) stream_idle_timeout: Option<Duration>,
     pub(super) observers: Observers,
     pub(super) counters: Counters,
-    /// Headers are looked at when a request is finished.
-    pub(super) logs_headers: bool,
     routes: Source,
 }
 
@@ -129,11 +129,11 @@ impl Manager {
             preserve_header_case: model.preserve_header_case,
             generate_request_id: model.generate_request_id,
             is_traced: model.tracing.is_some(),
+            counts_messages: model.filters.contains(&HttpFilter::GrpcStats),
             idle_timeout: some(idle_timeout),
             stream_idle_timeout: some(model.stream_idle_timeout),
             observers: shared.telemetry.observers(stats, &model.access_logs)?,
             counters: Counters::new(&shared.telemetry),
-            logs_headers: !model.access_logs.is_empty(),
             routes: match &model.routes {
                 RouteSource::Rds(name) => Source::Discovered(shared.routes.slot(name)),
                 RouteSource::Inline(configuration) => {

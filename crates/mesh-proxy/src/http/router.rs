@@ -59,7 +59,6 @@ pub(super) async fn forward(
     let client = upgrade::client(asked.parts, asked.canonical);
     let limits = Limits::take(asked.parts, asked.canonical, forward);
     let retries = Retries::take(asked.parts, forward.retry.as_ref());
-    asked.exchange.sends(&asked.parts.headers);
     let attempts = Attempts::new(&asked, forward, &limits);
     let answer = if limits.are_none() {
         tries(&asked, &attempts, &limits, retries).await?

@@ -22,11 +22,15 @@ pub(super) async fn answer(
     downstream: Rc<Downstream>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
-    let (mut parts, incoming) = request.into_parts();
+    let (parts, incoming) = request.into_parts();
     let exchange = Exchange::begin(downstream, &parts);
     // An upgrade takes it; else it goes with the response's body.
     let mut finish = Some(Finish::new(Rc::clone(&exchange)));
-    let asking = ask(&exchange, &mut parts, incoming, &mut finish);
+    let mut head = Head {
+        parts,
+        exchange: &exchange,
+    };
+    let asking = ask(&exchange, &mut head.parts, incoming, &mut finish);
     let answered = match exchange.downstream.manager.stream_idle_timeout {
         None => asking.await,
         Some(limit) => tokio::select! {
@@ -42,11 +46,24 @@ pub(super) async fn answer(
         }
         reply.into_response(exchange.is_grpc(), exchange.downstream.is_peer)
     });
+    drop(head);
     depart(&exchange, &mut response);
     Ok(match finish {
         Some(finish) => response.map(|body| body.finishing(finish)),
         None => response,
     })
+}
+
+/// The request's head. However its story ends, the headers go into the record: tries send copies.
+struct Head<'a> {
+    parts: Parts,
+    exchange: &'a Exchange,
+}
+
+impl Drop for Head<'_> {
+    fn drop(&mut self) {
+        self.exchange.keep(std::mem::take(&mut self.parts.headers));
+    }
 }
 
 // From the request's arrival to its answer.
@@ -74,7 +91,6 @@ async fn ask(
     for filter in &manager.filters {
         filter.request(exchange, &mut parts.headers, &mut choices)?;
     }
-    exchange.sends(&parts.headers);
 
     let table = exchange.downstream.table();
     let routes = table.get().ok_or_else(LocalReply::no_route_table)?;
@@ -127,7 +143,7 @@ fn upload(exchange: &Exchange, incoming: Incoming) -> Option<Rc<Upload>> {
     if http_body::Body::is_end_stream(&incoming) {
         return None;
     }
-    let upload = Upload::new(incoming);
+    let upload = Upload::new(incoming, exchange.counts_messages());
     exchange.uploads(&upload);
     Some(upload)
 }

@@ -22,6 +22,7 @@ use sink::SinkId;
 use super::{RequestRecord, TcpRecord};
 use crate::{connection::Connection, flag::ResponseFlags, telemetry::UpstreamRecord};
 use format::Form;
+use http::HeaderName;
 use mesh_model::access_log;
 
 /// A compiled access log.
@@ -85,6 +86,11 @@ impl AccessLog {
             sink: sinks.sink(&model.path),
             only_no_route: model.only_no_route,
         })
+    }
+
+    /// The response headers that its lines show.
+    pub(super) fn response_headers(&self) -> Vec<HeaderName> {
+        self.form.response_headers()
     }
 
     /// Whether `line` is to be logged.

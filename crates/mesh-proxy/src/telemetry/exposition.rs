@@ -59,7 +59,13 @@ pub(super) fn pieces(telemetry: &Telemetry) -> impl Iterator<Item = String> + Se
     let connections: Connections = Arc::new(telemetry.0.connections.sums());
     let envoy = envoy(&telemetry.stats());
     let counters = [
-        request_counter(&requests),
+        samples(&requests, "istio_requests_total", |sum| sum.total),
+        messages(&requests, "istio_request_messages_total", |sum| {
+            sum.request_messages
+        }),
+        messages(&requests, "istio_response_messages_total", |sum| {
+            sum.response_messages
+        }),
         counter(&connections, "istio_tcp_connections_opened_total", |s| {
             s.opened
         }),
@@ -94,8 +100,10 @@ fn build() -> String {
     format!("# TYPE istio_build gauge\nistio_build{{component=\"proxy\",tag=\"{version}\"}} 1\n")
 }
 
-fn request_counter(requests: &Requests) -> String {
-    samples(requests, "istio_requests_total", |sum| sum.total)
+// Only what is gRPC has messages: label sets without any have no line.
+fn messages(requests: &Requests, name: &str, of: fn(&RequestsSum) -> u64) -> String {
+    let counted = requests.iter().filter(|(_, sum)| of(sum) > 0).cloned();
+    samples(&counted.collect::<Vec<_>>(), name, of)
 }
 
 fn counter(connections: &Connections, name: &str, of: fn(&ConnectionsSum) -> u64) -> String {

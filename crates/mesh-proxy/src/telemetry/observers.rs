@@ -1,6 +1,7 @@
 //! What one listener or filter chain wants to have measured and logged, compiled with it.
 
 use super::access_log::{AccessLog, InvalidFormat, Sinks};
+use http::HeaderName;
 use mesh_model::{access_log, filter::Stats};
 
 /// Who is told of a finished request or connection. The default tells nobody.
@@ -8,6 +9,7 @@ use mesh_model::{access_log, filter::Stats};
 pub struct Observers {
     pub(super) stats: Option<Stats>,
     pub(super) logs: Box<[AccessLog]>,
+    response_headers: Box<[HeaderName]>,
 }
 
 impl Observers {
@@ -16,12 +18,26 @@ impl Observers {
         logs: &[access_log::AccessLog],
         sinks: &Sinks,
     ) -> Result<Self, InvalidFormat> {
+        let logs = logs.iter().map(|log| AccessLog::new(log, sinks));
+        let logs = logs.collect::<Result<Box<[AccessLog]>, _>>()?;
+        let mut response_headers: Vec<HeaderName> =
+            logs.iter().flat_map(AccessLog::response_headers).collect();
+        response_headers.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+        response_headers.dedup();
         Ok(Self {
             stats,
-            logs: logs
-                .iter()
-                .map(|log| AccessLog::new(log, sinks))
-                .collect::<Result<_, _>>()?,
+            logs,
+            response_headers: response_headers.into(),
         })
+    }
+
+    /// The response headers that are looked at: a record need hold no others.
+    pub fn response_headers(&self) -> &[HeaderName] {
+        &self.response_headers
+    }
+
+    /// Whether lines are logged.
+    pub fn logs(&self) -> bool {
+        !self.logs.is_empty()
     }
 }

@@ -87,7 +87,7 @@ pub struct RequestRecord<'a> {
     pub authority: &'a str,
     /// Request headers as they were sent upstream (or arrived, if nothing was).
     pub request_headers: &'a HeaderMap,
-    /// Response headers as sent to the client.
+    /// Response headers as sent to the client, at least those that [`Observers`](super::Observers) look at.
     pub response_headers: Option<&'a HeaderMap>,
     /// Response status; `None` if none was sent.
     pub status: Option<StatusCode>,
@@ -103,6 +103,8 @@ pub struct RequestRecord<'a> {
     pub bytes_received: u64,
     /// Bytes of the response's body.
     pub bytes_sent: u64,
+    /// gRPC messages of the request and of the response, where they are counted.
+    pub messages: Option<(u64, u64)>,
     /// Name of the route; `%ROUTE_NAME%`.
     pub route: Option<&'a str>,
     /// Where it left to.

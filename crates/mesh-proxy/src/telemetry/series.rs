@@ -22,6 +22,8 @@ pub(super) fn grow(cell: &AtomicU64, by: u64) {
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     pub(super) total: AtomicU64,
+    pub(super) request_messages: AtomicU64,
+    pub(super) response_messages: AtomicU64,
     pub(super) duration_milliseconds: Histogram,
     pub(super) request_bytes: Histogram,
     pub(super) response_bytes: Histogram,
@@ -48,6 +50,8 @@ pub(super) trait Sum: Default {
 #[derive(Clone, Debug, Default)]
 pub(super) struct RequestsSum {
     pub(super) total: u64,
+    pub(super) request_messages: u64,
+    pub(super) response_messages: u64,
     pub(super) duration_milliseconds: Distribution,
     pub(super) request_bytes: Distribution,
     pub(super) response_bytes: Distribution,
@@ -58,6 +62,8 @@ impl Sum for RequestsSum {
 
     fn absorb(&mut self, part: &Requests) {
         self.total += part.total.load(Relaxed);
+        self.request_messages += part.request_messages.load(Relaxed);
+        self.response_messages += part.response_messages.load(Relaxed);
         self.duration_milliseconds
             .absorb(&part.duration_milliseconds);
         self.request_bytes.absorb(&part.request_bytes);

@@ -86,6 +86,10 @@ impl Shard {
             numbers.duration_milliseconds.record(milliseconds);
             numbers.request_bytes.record(record.bytes_received);
             numbers.response_bytes.record(record.bytes_sent);
+            if let Some((requests, responses)) = record.messages {
+                grow(&numbers.request_messages, requests);
+                grow(&numbers.response_messages, responses);
+            }
         }
         self.log(&Line::Request(record), observers);
     }

@@ -57,6 +57,7 @@ pub(super) fn request<'a>(
         details: "via_upstream".into(),
         bytes_received: 0,
         bytes_sent: 615,
+        messages: None,
         route: Some("default"),
         upstream,
         peer: None,
@@ -243,4 +244,52 @@ fn envoys_numbers_have_envoys_names() {
     let text = exposition(&telemetry);
     assert!(text.contains("# TYPE envoy_cluster_upstream_cx_active gauge\nenvoy_cluster_upstream_cx_active{cluster_name=\"xds-grpc\"} 1\n"));
     assert!(text.contains("envoy_server_live{} 1\n"), "{text}");
+}
+
+#[test]
+fn messages_of_grpc_calls_are_counted() {
+    let telemetry = telemetry();
+    let shard = telemetry.shard();
+    let (connection, headers) = (connection(Direction::Inbound), HeaderMap::new());
+    let upstream = UpstreamRecord::default();
+    let observers = metrics(&telemetry);
+    let call = RequestRecord {
+        is_grpc: true,
+        grpc_status: Some(0),
+        messages: Some((3, 4)),
+        ..request(&connection, &upstream, &headers)
+    };
+    shard.request(&call, &observers);
+    shard.request(&request(&connection, &upstream, &headers), &observers);
+    let text = exposition(&telemetry);
+    for (name, want) in [
+        ("istio_request_messages_total", "3"),
+        ("istio_response_messages_total", "4"),
+    ] {
+        let values: Vec<_> = text
+            .lines()
+            .filter(|line| line.starts_with(&format!("{name}{{")))
+            .filter_map(|line| line.rsplit(' ').next())
+            .collect();
+        assert_eq!(values, [want], "{name}");
+    }
+}
+
+#[test]
+fn a_listener_knows_which_response_headers_its_logs_show() {
+    use mesh_model::access_log::{AccessLog, AccessLogFormat};
+    let log = |format| AccessLog {
+        path: "/dev/null".into(),
+        format,
+        only_no_route: false,
+    };
+    let text = "%RESP(X-B)% %REQ(X-NOT)% %RESP(X-A?X-B)%\n".to_owned();
+    let json = [("c", "%RESP(X-C)%"), ("d", "in %RESP(X-D)% text")];
+    let json = json.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
+    let logs = [
+        log(AccessLogFormat::Text(text)),
+        log(AccessLogFormat::Json(json)),
+    ];
+    let observers = telemetry().observers(None, &logs).expect("good formats");
+    assert_eq!(observers.response_headers(), ["x-a", "x-b", "x-c", "x-d"]);
 }

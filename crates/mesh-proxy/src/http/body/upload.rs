@@ -1,6 +1,7 @@
 //! A client's body on its way to a server, kept for another try as long as it is small.
 
 use super::Error;
+use crate::http::grpc::Messages;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use http::HeaderMap;
@@ -30,6 +31,8 @@ pub(in crate::http) struct Upload {
     // Number of the try that reads it.
     attempt: Cell<u32>,
     received: Cell<u64>,
+    // If gRPC messages are counted.
+    messages: Cell<Option<Messages>>,
     completed_at: Cell<Option<Instant>>,
     active_at: Cell<Option<Instant>>,
     completed: Notify,
@@ -50,7 +53,7 @@ struct State {
 
 impl Upload {
     /// `incoming`, of which nothing was read.
-    pub(in crate::http) fn new(incoming: Incoming) -> Rc<Self> {
+    pub(in crate::http) fn new(incoming: Incoming, counts_messages: bool) -> Rc<Self> {
         Rc::new(Self {
             length: incoming.size_hint(),
             state: RefCell::new(State {
@@ -64,6 +67,7 @@ impl Upload {
             }),
             attempt: Cell::new(0),
             received: Cell::new(0),
+            messages: Cell::new(counts_messages.then(Messages::default)),
             completed_at: Cell::new(None),
             active_at: Cell::new(None),
             completed: Notify::new(),
@@ -74,6 +78,11 @@ impl Upload {
     /// Bytes that the client has sent.
     pub(in crate::http) fn received(&self) -> u64 {
         self.received.get()
+    }
+
+    /// gRPC messages that the client has sent, if they are counted.
+    pub(in crate::http) fn messages(&self) -> u64 {
+        self.messages.get().map_or(0, |messages| messages.count())
     }
 
     /// Whether all that was read can be sent again.
@@ -128,6 +137,10 @@ impl Upload {
         self.active_at.set(Some(Instant::now()));
         if let Some(data) = frame.data_ref() {
             self.received.set(self.received.get() + data.len() as u64);
+            if let Some(mut messages) = self.messages.get() {
+                messages.data(data);
+                self.messages.set(Some(messages));
+            }
             state.keep(data);
         } else if let Some(trailers) = frame.trailers_ref()
             && state.keeping

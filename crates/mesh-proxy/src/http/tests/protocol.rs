@@ -9,6 +9,7 @@ use hyper::client::conn::http2;
 use hyper_util::rt::TokioIo;
 use mesh_model::{
     cluster::UpstreamHttp,
+    http::HttpFilter,
     route::{RetryOn, RetryPolicy},
 };
 use std::{cell::RefCell, net::SocketAddr, rc::Rc, time::Duration};
@@ -163,17 +164,20 @@ fn a_grpc_call_passes_with_its_trailers() {
             let mut body = respond
                 .send_response(response.body(()).expect("a response"), false)
                 .expect("sent");
-            body.send_data("answer".into(), false).expect("sent");
+            body.send_data("\0\0\0\0\x01a".into(), false).expect("sent");
             let mut trailers = HeaderMap::new();
             trailers.insert("grpc-status", "5".parse().expect("a value"));
             body.send_trailers(trailers).expect("sent");
         })
         .await;
         // The client's protocol is the server's.
-        let proxy = Setup::to(&[address]).start().await;
+        let setup = Setup::to(&[address]).manager(|m| {
+            m.filters = vec![HttpFilter::GrpcStats, HttpFilter::Router];
+        });
+        let proxy = setup.start().await;
         let mut client = client(&proxy).await;
         let frames = [Ok::<_, std::convert::Infallible>(http_body::Frame::data(
-            Bytes::from("call"),
+            Bytes::from("\0\0\0\0\x01x\0\0\0\0\0"),
         ))];
         let body = StreamBody::new(futures_util::stream::iter(frames));
         let request = Request::post("http://a.test/p.S/m")
@@ -185,12 +189,13 @@ fn a_grpc_call_passes_with_its_trailers() {
         let collected = response.into_body().collect().await.expect("a body");
         let trailers = collected.trailers().expect("trailers");
         assert_eq!(trailers["grpc-status"], "5");
-        assert_eq!(collected.to_bytes(), "answer");
+        assert_eq!(collected.to_bytes(), "\0\0\0\0\x01a");
         let seen = proxy.seen().await;
         assert_eq!(
             (seen.status, seen.grpc_status, seen.bytes),
-            (Some(200), Some(5), (4, 6))
+            (Some(200), Some(5), (11, 6))
         );
+        assert_eq!(seen.messages, Some((2, 1)));
     });
 }
 

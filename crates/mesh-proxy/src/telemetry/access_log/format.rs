@@ -5,6 +5,7 @@ use super::{
     escape::{self, Style},
     operator::Operator,
 };
+use http::HeaderName;
 use mesh_model::access_log::AccessLogFormat;
 
 /// A format that can't be executed.
@@ -63,6 +64,38 @@ impl Form {
                 .collect::<Result<_, _>>()
                 .map(Self::Json),
         }
+    }
+
+    /// The response headers that lines show.
+    pub(super) fn response_headers(&self) -> Vec<HeaderName> {
+        let templates: Vec<&Template> = match self {
+            Self::Text(template) => vec![template],
+            Self::Json(members) => {
+                let strings = members.iter().filter_map(|(_, member)| match member {
+                    Member::String(template) => Some(template),
+                    Member::Value(_) => None,
+                });
+                strings.collect()
+            }
+        };
+        let within = templates.into_iter().flat_map(|t| &t.0);
+        let within = within.filter_map(|token| match token {
+            Token::Piece(piece) => Some(piece),
+            Token::Literal(_) => None,
+        });
+        let alone = match self {
+            Self::Text(_) => &[][..],
+            Self::Json(members) => members,
+        };
+        let alone = alone.iter().filter_map(|(_, member)| match member {
+            Member::Value(piece) => Some(piece),
+            Member::String(_) => None,
+        });
+        within
+            .chain(alone)
+            .flat_map(|piece| piece.operator.response_headers())
+            .cloned()
+            .collect()
     }
 
     /// Appends the line, its end included.

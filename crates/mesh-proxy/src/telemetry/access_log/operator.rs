@@ -105,6 +105,21 @@ impl Operator {
         }
     }
 
+    /// The response headers that it shows.
+    pub(super) fn response_headers(&self) -> impl Iterator<Item = &HeaderName> {
+        let headers = match self {
+            Self::ResponseHeader(headers) => Some(headers),
+            _ => None,
+        };
+        let both = headers
+            .into_iter()
+            .flat_map(|h| [Some(&h.first), h.second.as_ref()]);
+        both.flatten().filter_map(|header| match header {
+            Header::Named(name) => Some(name),
+            Header::Method | Header::Path | Header::Authority => None,
+        })
+    }
+
     pub(super) fn value<'a>(&'a self, line: &Line<'a>) -> Value<'a> {
         match self {
             Self::StartTime(format) => {
