@@ -1,6 +1,6 @@
 //! Manifests: YAML or JSON text with many documents, turned into typed objects.
 //!
-//! Three steps, each usable alone: [`split`] cuts a file into [`Chunk`]s of text, [`Chunk::documents`] parses one chunk
+//! Three steps, each usable alone: [`split()`] cuts a file into [`Chunk`]s of text, [`Chunk::documents`] parses one chunk
 //! into JSON values (a `List` becomes its items), [`Object::from_document`] makes a typed object of a value. [`parse`]
 //! does all three and reports every error at once. The dialect is kubectl's: YAML 1.1 scalars, JSON accepted, no
 //! defaulting. Nothing here reads files or talks to a server.

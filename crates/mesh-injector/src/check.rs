@@ -4,7 +4,7 @@ use mesh_api::k8s::api::core::v1::{Container, Pod, PodSpec};
 use mesh_model::port::{PROXY_GID, PROXY_UID};
 
 use crate::metrics::RESERVED_PORTS;
-use crate::template::{INIT, PROXY, volume_names};
+use crate::template::volume_names;
 use crate::{Problem, ProxyUser, Settings};
 
 /// Checks `pod`, from which an earlier injection has been taken out.
@@ -18,7 +18,7 @@ pub(crate) fn check(
         problems.push(Problem::new("spec", "required, but missing"));
         return;
     };
-    names(spec, problems);
+    volumes(spec, problems);
     for (index, container) in spec.containers.iter().enumerate() {
         let place = format!("spec.containers[{index}]");
         if let Some(problem) = user(&place, container, spec) {
@@ -31,34 +31,12 @@ pub(crate) fn check(
     }
 }
 
-/// The names that injection adds must be free.
-fn names(spec: &PodSpec, problems: &mut Vec<Problem>) {
-    let lists = [
-        ("initContainers", spec.init_containers.as_deref()),
-        ("containers", Some(&spec.containers[..])),
-    ];
-    for (list, containers) in lists {
-        for (index, container) in containers.unwrap_or_default().iter().enumerate() {
-            if [PROXY, INIT].contains(&container.name.as_str()) {
-                let place = format!("spec.{list}[{index}].name");
-                let problem = Problem::new(
-                    place,
-                    format!("`{}` is the name of an injected container", container.name),
-                );
-                problems.push(
-                    problem
-                        .hint("set annotations such as proxy.istio.io/config to change the proxy"),
-                );
-            }
-        }
-    }
+/// The names of the volumes that injection adds must be free.
+fn volumes(spec: &PodSpec, problems: &mut Vec<Problem>) {
     for (index, volume) in spec.volumes.iter().flatten().enumerate() {
         if volume_names().any(|name| name == volume.name) {
-            let place = format!("spec.volumes[{index}].name");
-            problems.push(Problem::new(
-                place,
-                format!("`{}` is the name of an injected volume", volume.name),
-            ));
+            let message = format!("`{}` is the name of an injected volume", volume.name);
+            problems.push(Problem::new(format!("spec.volumes[{index}].name"), message));
         }
     }
 }

@@ -6,6 +6,7 @@ use mesh_api::manifest::{Reason, typed_value};
 use serde_json::Value;
 
 use crate::annotations::Annotations;
+use crate::overrides::Overrides;
 use crate::template::{self, APP_PROBERS, Input, PROMETHEUS_ANNOTATIONS, set_env};
 use crate::{
     Decision, Invalid, NamespaceFacts, Problem, Settings, Skip, Workload, check, decide, json,
@@ -71,6 +72,7 @@ pub(crate) fn inject_for(
     let mut problems = Vec::new();
     let mut warnings = Vec::new();
     let mut injected = strip::strip(original, &mut problems);
+    let overrides = Overrides::take(&mut injected, &mut problems);
     let pod = typed(&injected)?;
     check::check(&pod, settings, &mut problems, &mut warnings);
     let written = pod.metadata.annotations.clone().unwrap_or_default();
@@ -84,6 +86,7 @@ pub(crate) fn inject_for(
         namespace: &namespace.name,
         annotations: &annotations,
         settings,
+        overrides: &overrides,
     };
     warnings.extend(annotations.warnings.iter().cloned());
     assemble(&mut injected, &input, &mut warnings);
@@ -97,7 +100,7 @@ pub(crate) fn inject_for(
 
 /// Puts everything into the stripped `pod`.
 fn assemble(pod: &mut Value, input: &Input<'_>, warnings: &mut Vec<String>) {
-    let (annotations, settings) = (input.annotations, input.settings);
+    let annotations = input.annotations;
     let mut rendered = template::render(input);
     metadata::name_default_container(pod);
     let status_port = annotations.config.status_port;
@@ -121,9 +124,9 @@ fn assemble(pod: &mut Value, input: &Input<'_>, warnings: &mut Vec<String>) {
             );
         }
     }
-    let status = placement::place(pod, rendered, annotations, settings);
-    metadata::label(pod, input.workload, &settings.network);
-    metadata::annotate(pod, &status);
+    let status = placement::place(pod, rendered, input, warnings);
+    metadata::label(pod, input.workload, &input.settings.network);
+    metadata::annotate(pod, &status, input.overrides);
 }
 
 /// `pod` as its type; a template, which has neither version nor kind, is taken as well.

@@ -12,10 +12,9 @@ pub(crate) fn object<'a>(value: &'a mut Value, path: &[&str]) -> &'a mut Map<Str
     as_object(current)
 }
 
-/// The list under `path`, made if it is missing or null.
-pub(crate) fn list<'a>(value: &'a mut Value, path: &[&str]) -> &'a mut Vec<Value> {
-    let (last, parents) = path.split_last().expect("every caller names a list");
-    let slot = object(value, parents).entry(*last).or_insert(Value::Null);
+/// The list `name` of `pod`'s spec, made if it is missing or null.
+pub(crate) fn spec_list<'a>(pod: &'a mut Value, name: &str) -> &'a mut Vec<Value> {
+    let slot = object(pod, &["spec"]).entry(name).or_insert(Value::Null);
     if !slot.is_array() {
         *slot = Value::Array(Vec::new());
     }
@@ -29,17 +28,19 @@ fn as_object(value: &mut Value) -> &mut Map<String, Value> {
     value.as_object_mut().expect("made an object just above")
 }
 
-/// Removes the elements of the list under `path` that `is_ours`, and the list if nothing is left of it.
-pub(crate) fn remove_from_list(value: &mut Value, path: &[&str], is_ours: impl Fn(&Value) -> bool) {
-    let (last, parents) = path.split_last().expect("every caller names a list");
-    let parent = object(value, parents);
-    let Some(Value::Array(items)) = parent.get_mut(*last) else {
+/// Removes the elements of the list `name` of `pod`'s spec that `is_ours`; and the list if nothing is left of it, except
+/// for `containers`, which every pod must have.
+pub(crate) fn remove_from_list(pod: &mut Value, name: &str, is_ours: impl Fn(&Value) -> bool) {
+    let Some(spec) = pod.get_mut("spec").and_then(Value::as_object_mut) else {
+        return;
+    };
+    let Some(Value::Array(items)) = spec.get_mut(name) else {
         return;
     };
     let before = items.len();
     items.retain(|item| !is_ours(item));
-    if items.is_empty() && before > 0 {
-        parent.shift_remove(*last);
+    if items.is_empty() && before > 0 && name != "containers" {
+        spec.shift_remove(name);
     }
 }
 

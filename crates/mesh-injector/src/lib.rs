@@ -5,12 +5,13 @@
 //! decision    does the pod get a proxy, and why or why not?
 //! annotations what the pod's annotations ask for, all errors at once
 //! strip       what an earlier injection added is taken out again
+//! overrides   the user's own fields of injected containers are set aside
 //! template    istio-init, istio-proxy, their volumes and environment
 //! placement   where the containers go: classic, proxy first, native sidecar
 //! rewrite     the application's probes and metrics, now served through the agent
 //! ```
 //!
-//! [`inject`] is that pipeline for one pod; [`kube_inject`](kube_inject()) runs it over the workloads of a manifest. The
+//! [`inject()`] is that pipeline for one pod; [`kube_inject()`] runs it over the workloads of a manifest. The
 //! code is pure: no cluster is asked, no file is read. The webhook, `meshctl kube-inject` and the demo all call it, so
 //! that what is tested here is what pods get.
 //!
@@ -26,6 +27,7 @@ mod kube_inject;
 mod metadata;
 mod metrics;
 mod namespace;
+mod overrides;
 mod placement;
 mod probes;
 mod quantity;

@@ -3,6 +3,7 @@
 use mesh_api::annotation as name;
 use serde_json::{Map, Value};
 
+use crate::overrides::Overrides;
 use crate::{SidecarStatus, Workload, json};
 
 /// Longest value of a label.
@@ -43,8 +44,11 @@ pub(crate) fn name_default_container(pod: &mut Value) {
 }
 
 /// Adds the annotations that say what was injected, and by which revision.
-pub(crate) fn annotate(pod: &mut Value, status: &SidecarStatus) {
+pub(crate) fn annotate(pod: &mut Value, status: &SidecarStatus, overrides: &Overrides) {
     let annotations = json::object(pod, &["metadata", "annotations"]);
+    if let Some(record) = overrides.record() {
+        annotations.insert(name::PROXY_OVERRIDES.to_owned(), record.into());
+    }
     annotations.insert(name::REVISION.to_owned(), status.revision.as_str().into());
     annotations.insert(name::STATUS.to_owned(), status.to_json().into());
 }

@@ -64,9 +64,10 @@ pub(crate) fn restore(pod: &mut Value, probers: &Map<String, Value>) {
 
 /// The containers whose probes the kubelet runs beside the proxy: all but init containers that end.
 fn containers(pod: &mut Value) -> impl Iterator<Item = &mut Value> {
-    let spec = json::object(pod, &["spec"]);
+    let spec = pod.get_mut("spec").and_then(Value::as_object_mut);
     let lists = spec
-        .iter_mut()
+        .into_iter()
+        .flatten()
         .filter_map(|(name, list)| match name.as_str() {
             "containers" => Some((false, list.as_array_mut()?)),
             "initContainers" => Some((true, list.as_array_mut()?)),

@@ -41,7 +41,7 @@ fn undo(pod: &mut Value, status: &SidecarStatus) {
     ];
     for (field, names) in lists {
         let names = names.as_deref().unwrap_or_default();
-        json::remove_from_list(pod, &["spec", field], |item| {
+        json::remove_from_list(pod, field, |item| {
             names.iter().any(|name| json::name_of(item) == name)
         });
     }

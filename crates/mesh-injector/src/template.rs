@@ -13,6 +13,7 @@ use mesh_api::k8s::api::core::v1::{Container, Pod, ResourceRequirements, Volume}
 use mesh_api::k8s::apimachinery::pkg::api::resource::Quantity;
 
 use crate::annotations::Annotations;
+use crate::overrides::Overrides;
 use crate::{Resources, Settings, Workload};
 
 /// Name of the proxy's container.
@@ -30,6 +31,7 @@ pub(crate) struct Input<'a> {
     pub(crate) namespace: &'a str,
     pub(crate) annotations: &'a Annotations,
     pub(crate) settings: &'a Settings,
+    pub(crate) overrides: &'a Overrides,
 }
 
 /// What the template makes.

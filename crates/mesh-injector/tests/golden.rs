@@ -135,6 +135,7 @@ fn injecting_again_changes_nothing() {
         "kinds",
         "prometheus",
         "hold",
+        "overrides",
     ] {
         let once = kube_inject(&input(name), &Settings::default())
             .expect(name)

@@ -333,3 +333,76 @@ fn separators_are_found_only_where_yaml_has_them() {
     assert!(split("").is_empty() && split("\n---\n \n").is_empty());
     assert!(split("%YAML 1.2\n---\na: 1\n")[0].is_blank());
 }
+
+mod hostile {
+    use proptest::prelude::*;
+
+    use super::super::{parse_each, split};
+
+    /// Text of pieces that mean something to YAML, JSON or the splitter.
+    fn text() -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec![
+            "---",
+            "\n",
+            "\n---\n",
+            "...\n",
+            " ",
+            "  ",
+            "- ",
+            "? ",
+            ": ",
+            "a",
+            "&a ",
+            "*a",
+            "<<: ",
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            "\"",
+            "'",
+            "|\n",
+            ">-\n",
+            "#",
+            "%YAML 1.2\n",
+            "!!str ",
+            "!x ",
+            "\t",
+            "\r\n",
+            "\u{feff}",
+            "\u{0}",
+            "é",
+            "apiVersion: v1\n",
+            "kind: Pod\n",
+            "kind: List\n",
+            "items:\n",
+            "metadata: {name: a}\n",
+            "spec: ",
+            "80",
+            "{\"apiVersion\":\"v1\",\"kind\":\"PodList\",\"items\":[{}, 1]}",
+        ]);
+        prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_text_brings_the_parser_down(text in text()) {
+            let lines = text.lines().count().max(1);
+            for each in parse_each(&text) {
+                let place = each.map_or_else(|invalid| invalid.place, |parsed| parsed.place);
+                prop_assert!((1..=lines + 1).contains(&place.line), "line {} of {lines}", place.line);
+            }
+        }
+
+        #[test]
+        fn splitting_loses_nothing_but_separators_and_white_space(text in text()) {
+            let kept: usize = split(&text).iter().map(|chunk| chunk.text.trim().len()).sum();
+            let bare: usize = text.trim_start_matches('\u{feff}').split_inclusive('\n')
+                .filter(|line| line.trim_end() != "---").map(|line| line.trim().len()).sum();
+            prop_assert!(kept >= bare, "{kept} of {bare} bytes");
+        }
+    }
+}
