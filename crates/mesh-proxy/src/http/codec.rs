@@ -4,6 +4,7 @@
 //! it does not limit (the time for a head, idle connections, floods of control frames) is limited here.
 
 mod activity;
+mod drain;
 mod executor;
 mod frame_budget;
 mod io;
@@ -12,7 +13,7 @@ mod preface;
 pub(super) use activity::Activity;
 pub use executor::LocalExec;
 
-use self::{frame_budget::FrameBudget, io::Watched, preface::Version};
+use self::{drain::Drain, frame_budget::FrameBudget, io::Watched, preface::Version};
 use super::{Manager, downstream::Downstream, stream::answer};
 use crate::{
     connection::Connection,
@@ -179,9 +180,9 @@ async fn drive<C: Future<Output = hyper::Result<()>>>(
     drains: impl Fn(Pin<&mut C>),
 ) -> Result<(), Error> {
     let mut clock = Clock::default();
-    let mut drained = pin!(drain.cancelled());
+    let mut drain = Drain::new(drain);
     poll_fn(|cx| {
-        if !downstream.is_draining.get() && drained.as_mut().poll(cx).is_ready() {
+        if !downstream.is_draining.get() && drain.poll(cx).is_ready() {
             drains(connection.as_mut());
         }
         if let Poll::Ready(result) = connection.as_mut().poll(cx) {

@@ -109,10 +109,13 @@ async fn tries(
             }
         };
         let replayable = asked.upload.is_none_or(|upload| upload.can_replay());
-        let flag = match retries.decide(outcome, replayable, attempts.cluster().as_deref()) {
+        let snapshot = attempts.snapshot();
+        let cluster = snapshot.as_ref().and_then(|s| s.as_deref());
+        let flag = match retries.decide(outcome, replayable, cluster.map(|c| &*c.info)) {
             Decision::Again(delay) => {
-                // An answer that is not wanted gives its connection back, or closes it.
-                drop(result);
+                if let Ok(Ok(answer)) = result {
+                    attempts.give_up(answer);
+                }
                 sleep(delay).await;
                 continue;
             }

@@ -35,9 +35,4 @@ impl Observers {
     pub fn response_headers(&self) -> &[HeaderName] {
         &self.response_headers
     }
-
-    /// Whether lines are logged.
-    pub fn logs(&self) -> bool {
-        !self.logs.is_empty()
-    }
 }

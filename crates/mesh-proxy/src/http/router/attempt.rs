@@ -11,11 +11,11 @@ use crate::{
         },
         route::Forward,
     },
+    publish::Local,
     telemetry::UpstreamRecord,
     upstream::{
-        Cluster, Host,
+        Cluster,
         breaker::{Permit, Resource},
-        cluster::ClusterInfo,
         endpoint::Endpoint,
         failure::{Failure, FailureKind},
         host::ActiveRequest,
@@ -45,11 +45,15 @@ pub(super) struct Attempts<'a> {
     forward: &'a Forward,
     limits: &'a Limits,
     number: Cell<u32>,
-    // Hosts that were tried, by number; the last is being tried.
+    // Hosts that were tried before, by number.
     tried: RefCell<Vec<u64>>,
-    host: RefCell<Option<Arc<Host>>>,
-    cluster: RefCell<Option<Arc<ClusterInfo>>>,
+    // The host that is being tried.
+    active: RefCell<Option<ActiveRequest>>,
+    snapshot: RefCell<Option<Snapshot>>,
 }
+
+/// A cluster at one moment, as the worker holds it; empty if it is not known.
+type Snapshot = Local<Option<Arc<Cluster>>>;
 
 /// A server's answer.
 #[derive(Debug)]
@@ -64,7 +68,7 @@ pub(in crate::http) struct Answer {
 /// Counts a request as in flight until its response has ended.
 #[derive(Debug)]
 pub(in crate::http) struct Flight {
-    _active: ActiveRequest,
+    active: Option<ActiveRequest>,
     _permit: Permit,
 }
 
@@ -76,28 +80,32 @@ impl<'a> Attempts<'a> {
             limits,
             number: Cell::new(0),
             tried: RefCell::default(),
-            host: RefCell::default(),
-            cluster: RefCell::default(),
+            active: RefCell::default(),
+            snapshot: RefCell::default(),
         }
     }
 
     /// The cluster of the last try.
-    pub(super) fn cluster(&self) -> Option<Arc<ClusterInfo>> {
-        self.cluster.borrow().clone()
+    pub(super) fn snapshot(&self) -> Option<Snapshot> {
+        self.snapshot.borrow().clone()
     }
 
     /// The try that is under way took too long.
     pub(super) fn timed_out(&self) {
-        if let Some(host) = &*self.host.borrow() {
-            host.timed_out();
+        if let Some(active) = &*self.active.borrow() {
+            active.host().timed_out();
         }
     }
 
     /// The next try.
     pub(super) async fn next(&self) -> Result<Answer, Failure> {
         self.number.set(self.number.get() + 1);
+        if let Some(before) = self.active.take() {
+            self.tried.borrow_mut().push(before.host().id);
+        }
         let downstream = &self.asked.exchange.downstream;
         let snapshot = downstream.worker.clusters.get(&self.forward.cluster);
+        self.snapshot.replace(Some(snapshot.clone()));
         let Some(cluster) = snapshot.as_deref() else {
             self.left(UpstreamRecord {
                 cluster: Some(self.forward.cluster.name().as_str().into()),
@@ -105,14 +113,15 @@ impl<'a> Attempts<'a> {
             });
             return Err(Failure::unsent(FailureKind::NoCluster));
         };
-        self.cluster.replace(Some(Arc::clone(&cluster.info)));
-        self.left(cluster.info.record());
-        let permit = permit(cluster)?;
-        let endpoint = self.pick(cluster)?;
+        let unsent = |_: &Failure| self.left(cluster.info.record());
+        let permit = permit(cluster).inspect_err(unsent)?;
+        let endpoint = self.pick(cluster).inspect_err(unsent)?;
         let active = ActiveRequest::new(&endpoint.host);
-        self.host.replace(Some(Arc::clone(&endpoint.host)));
+        self.active.replace(Some(active));
         let result = self.send(cluster, &endpoint).await;
-        active.answered(!matches!(&result, Ok((r, _)) if !r.status().is_server_error()));
+        if let Some(active) = &*self.active.borrow() {
+            active.answered(!matches!(&result, Ok((r, _)) if !r.status().is_server_error()));
+        }
         let (mut response, lease) = result?;
         let marked = header::response::take_unsent_mark(response.headers_mut());
         Ok(Answer {
@@ -120,10 +129,19 @@ impl<'a> Attempts<'a> {
             response,
             lease,
             flight: Flight {
-                _active: active,
+                active: self.active.take(),
                 _permit: permit,
             },
         })
+    }
+
+    /// An answer is not passed on. Its connection is given back if nothing more comes on it, else closed; the next try is to
+    /// avoid its host.
+    pub(super) fn give_up(&self, answer: Answer) {
+        if http_body::Body::is_end_stream(answer.response.body()) {
+            answer.lease.finish();
+        }
+        self.active.replace(answer.flight.active);
     }
 
     fn left(&self, record: UpstreamRecord) {
@@ -132,16 +150,14 @@ impl<'a> Attempts<'a> {
 
     fn pick<'c>(&self, cluster: &'c Cluster) -> Result<std::borrow::Cow<'c, Endpoint>, Failure> {
         let destination = self.asked.exchange.downstream.connection.destination;
-        let mut tried = self.tried.borrow_mut();
+        let tried = self.tried.borrow();
         let retry = self.forward.retry.as_ref();
         let avoided: &[u64] = match retry {
             Some(retry) if retry.avoid_previous_hosts => &tried,
             _ => &[],
         };
         let attempts = retry.map_or(0, |retry| retry.host_selection_attempts);
-        let endpoint = cluster.endpoint(Some(destination), avoided, attempts)?;
-        tried.push(endpoint.host.id);
-        Ok(endpoint)
+        cluster.endpoint(Some(destination), avoided, attempts)
     }
 
     // A request may meet the end of a connection that was kept open: the server closed it, or is about to go. If it is
