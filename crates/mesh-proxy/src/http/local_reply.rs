@@ -95,6 +95,15 @@ impl LocalReply {
         Self::new(status, "http1.too_many_headers").closing()
     }
 
+    /// The body is coded in a way that only the next hop is to understand.
+    pub(super) fn unknown_coding() -> Self {
+        Self::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "http1.invalid_transfer_encoding",
+        )
+        .closing()
+    }
+
     /// CONNECT is not taken.
     pub(super) fn upgrade_failed() -> Self {
         Self::new(StatusCode::FORBIDDEN, "upgrade_failed").closing()

@@ -2,6 +2,7 @@
 
 mod harness;
 
+mod framing; //    where a request ends is seen alike on both sides
 mod keep_alive; // connections that are used again, and their end
 mod limit; //      what is cut, and what just passes
 mod plain; //      a request goes up, its response comes down

@@ -306,6 +306,51 @@ impl Wire {
         message
     }
 
+    /// A message with its body, by content-length or in chunks, as a strict server reads it: both at once, or a body that
+    /// breaks off, ends the connection without being counted.
+    async fn chunked_message(&mut self) {
+        let Some(head) = self.try_until("\r\n\r\n").await else {
+            return;
+        };
+        let length = header(&head, "content-length");
+        let coding = header(&head, "transfer-encoding");
+        assert!(length.is_none() || coding.is_none(), "{head}");
+        let whole = match (length, coding) {
+            (_, Some("chunked")) => self.try_until("0\r\n\r\n").await.is_some(),
+            (Some(length), _) => {
+                let length = length.parse().expect("a number");
+                self.take(length).await
+            }
+            _ => true,
+        };
+        if whole {
+            self.log.borrow_mut().push(head);
+        }
+    }
+
+    async fn try_until(&mut self, end: &str) -> Option<String> {
+        loop {
+            if let Some(at) = find(&self.buffer, end.as_bytes()) {
+                let rest = self.buffer.split_off(at + end.len());
+                let all = std::mem::replace(&mut self.buffer, rest);
+                return String::from_utf8(all).ok();
+            }
+            if !matches!(self.tcp.read_buf(&mut self.buffer).await, Ok(n) if n > 0) {
+                return None;
+            }
+        }
+    }
+
+    async fn take(&mut self, length: usize) -> bool {
+        while self.buffer.len() < length {
+            if !matches!(self.tcp.read_buf(&mut self.buffer).await, Ok(n) if n > 0) {
+                return false;
+            }
+        }
+        self.buffer.drain(..length);
+        true
+    }
+
     /// Sends a request and returns its response.
     pub(super) async fn exchange(&mut self, request: &str) -> String {
         self.send(request).await;
@@ -375,6 +420,19 @@ impl Server {
             Some(script(async move |mut wire| {
                 while wire.has_more().await {
                     wire.message().await;
+                    wire.send(response).await;
+                }
+            }))
+        })
+        .await
+    }
+
+    /// The same for requests whose bodies may be chunked.
+    pub(super) async fn answering_chunked(response: &'static str) -> Self {
+        Self::start(move || {
+            Some(script(async move |mut wire| {
+                while wire.has_more().await {
+                    wire.chunked_message().await;
                     wire.send(response).await;
                 }
             }))
