@@ -63,8 +63,12 @@ impl<T> Published<T> {
     }
 }
 
-/// A worker's own pointer to a published value.
+/// A worker's own pointer to a published value. Cloning it counts on the worker alone, not on a number that all share.
 #[derive(Debug)]
+#[expect(
+    clippy::redundant_allocation,
+    reason = "the outer count is the worker's own"
+)]
 pub struct Local<T>(Rc<Arc<T>>);
 
 impl<T> Clone for Local<T> {

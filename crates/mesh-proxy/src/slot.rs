@@ -55,8 +55,10 @@ pub struct SlotVersion(u64);
 /// All slots of one kind.
 #[derive(Debug)]
 pub struct Slots<N, T> {
-    by_name: Mutex<HashMap<N, Arc<Slot<N, T>>, foldhash::fast::RandomState>>,
+    by_name: Mutex<ByName<N, T>>,
 }
+
+type ByName<N, T> = HashMap<N, Arc<Slot<N, T>>, foldhash::fast::RandomState>;
 
 impl<N, T> Default for Slots<N, T> {
     fn default() -> Self {
@@ -95,8 +97,11 @@ impl<N: Clone + Eq + Hash, T> Slots<N, T> {
 /// A worker's views of the slots of one kind.
 #[derive(Debug)]
 pub struct SlotCache<T> {
-    readers: RefCell<Vec<Option<Rc<Reader<Option<Arc<T>>>>>>>,
+    // By index of the slot.
+    readers: RefCell<Vec<Option<Rc<SlotReader<T>>>>>,
 }
+
+type SlotReader<T> = Reader<Option<Arc<T>>>;
 
 impl<T> Default for SlotCache<T> {
     fn default() -> Self {

@@ -187,10 +187,11 @@ impl DownstreamContext {
     }
 }
 
-/// The certificate in `slot`, with who it says we are; `None` if no secret is named.
-pub(super) fn certificate(
-    slot: Option<&SecretSlot>,
-) -> Result<Option<(Arc<CertifiedKey>, Option<Arc<str>>)>, Error> {
+/// A certificate with its key, and who it says we are.
+type Identity = (Arc<CertifiedKey>, Option<Arc<str>>);
+
+/// The certificate in `slot`; `None` if no secret is named.
+pub(super) fn certificate(slot: Option<&SecretSlot>) -> Result<Option<Identity>, Error> {
     let Some(slot) = slot else { return Ok(None) };
     match slot.load().as_deref() {
         Some(Material::Certificate { key, uri_san }) => {
