@@ -1,6 +1,6 @@
 //! What we encode, a real Envoy takes.
 //!
-//! Not run by itself: it needs the path of an Envoy in `ENVOY_BINARY`. Each case is one bootstrap with an arbitrary
+//! Not run by itself: it needs the path of an Envoy in `ENVOY`. Each case is one bootstrap with an arbitrary
 //! listener and an arbitrary cluster, without Istio's extensions, given to `envoy --mode validate`.
 
 use super::{cluster, listener};
@@ -23,9 +23,9 @@ use std::process::Command;
 const CASES: usize = 100;
 
 #[test]
-#[ignore = "envoy: needs an Envoy in ENVOY_BINARY"]
-fn a_real_envoy_takes_what_we_encode() -> Result<()> {
-    let envoy = std::env::var_os("ENVOY_BINARY").context("ENVOY_BINARY is not set")?;
+#[ignore = "envoy: needs an Envoy, named by ENVOY"]
+fn a_plain_envoy_takes_what_we_encode() -> Result<()> {
+    let envoy = std::env::var_os("ENVOY").context("ENVOY is not set")?;
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("bootstrap.json");
     let (mut runner, pool) = (TestRunner::default(), Pool::load());
