@@ -28,7 +28,7 @@ fn a_plain_envoy_takes_what_we_encode() -> Result<()> {
     let envoy = std::env::var_os("ENVOY").context("ENVOY is not set")?;
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("bootstrap.json");
-    let (mut runner, pool) = (TestRunner::default(), Pool::load());
+    let (mut runner, pool) = (TestRunner::deterministic(), Pool::load());
     for _ in 0..CASES {
         let listener = plain_listener(any(listener::listener(), &mut runner)?);
         let cluster = plain_cluster(any(cluster::cluster(), &mut runner)?);
