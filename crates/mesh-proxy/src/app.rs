@@ -5,7 +5,7 @@ mod stats; //  numbers that somebody else keeps
 mod target; // configuration, put into the data path
 
 use crate::{
-    admin::{self, Application, Facts, Surface},
+    admin::{self, Application, Facts, Surface, readiness::CONFIGURATION},
     config::{Command, Kind, Settings, Typed, Verb},
     drain::Drain,
     identity::{
@@ -223,7 +223,7 @@ fn bind(address: SocketAddr) -> Result<TcpListener> {
 async fn beside(process: Arc<Process>, shared: Arc<Shared>, workers: Workers) -> Result<()> {
     let configured = process
         .readiness
-        .condition("configuration", "nothing has been asked for yet");
+        .condition(CONFIGURATION, "nothing has been asked for yet");
     let store = Arc::new(Store::default());
     let identity = {
         let shared = Arc::clone(&shared);

@@ -22,6 +22,7 @@ pub mod connection; //       the facts about one downstream connection
 pub mod drain; //            the orderly end of connections
 pub mod flag; //             why a request did what it did: response flags
 pub mod memory; //           what nobody needs any more, given back
+pub mod reason; //           an error with its causes, in one line
 pub mod publish; //          values that the control side replaces and workers read
 pub mod slot; //             interned names for what may arrive in any order
 pub mod worker; //           one core: its runtime, caches and pools

@@ -44,21 +44,6 @@ pub enum Error {
     Timeout,
 }
 
-impl Error {
-    /// The failure in one line with its cause, as `%UPSTREAM_TRANSPORT_FAILURE_REASON%` prints it (without spaces is
-    /// the log's business).
-    pub fn reason(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        text
-    }
-}
-
 /// The cryptography that all contexts use.
 pub fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     static PROVIDER: std::sync::LazyLock<Arc<rustls::crypto::CryptoProvider>> =

@@ -9,9 +9,6 @@ use bytes::Bytes;
 pub use crate::ads::ResourceType;
 pub use crate::decode::{FieldError, Ignored, Invalid};
 
-/// The same under its name in the parts that know resources but not how they travel.
-pub type ResourceKind = ResourceType;
-
 /// A value that xDS delivers under a name.
 pub trait Resource: Sized {
     /// Its type.

@@ -19,25 +19,7 @@ use std::thread;
 pub(crate) const VARIANTS: [&str; 2] = ["nft", "legacy"];
 
 /// The arguments of the injected init container.
-pub(crate) const ARTICLE: &[&str] = &[
-    "-p",
-    "15001",
-    "-z",
-    "15006",
-    "-u",
-    "1337",
-    "-m",
-    "REDIRECT",
-    "-i",
-    "*",
-    "-x",
-    "",
-    "-b",
-    "*",
-    "-d",
-    "15090,15021,15020",
-    "--log_output_level=default:info",
-];
+pub(crate) const ARTICLE: &[&str] = &include!("../article/arguments.in");
 
 /// The namespace that the current thread is in.
 pub(crate) struct Pod(());

@@ -1,25 +1,7 @@
 //! The variants of the capture that tests go through: their golden files, and the same rules in a real namespace.
 
 /// The arguments of the injected init container.
-pub(crate) const ARTICLE: &[&str] = &[
-    "-p",
-    "15001",
-    "-z",
-    "15006",
-    "-u",
-    "1337",
-    "-m",
-    "REDIRECT",
-    "-i",
-    "*",
-    "-x",
-    "",
-    "-b",
-    "*",
-    "-d",
-    "15090,15021,15020",
-    "--log_output_level=default:info",
-];
+pub(crate) const ARTICLE: &[&str] = &include!("../article/arguments.in");
 
 /// A variant: its file, what is added to the article's arguments (later flags win), and the environment.
 pub(crate) struct Variant {

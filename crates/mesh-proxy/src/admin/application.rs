@@ -9,6 +9,7 @@ mod http; //  a GET, with redirects as the kubelet follows them
 mod probe; // what injection wrote down
 
 use super::reply::Reply;
+use crate::reason;
 use ::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use mesh_model::env::{ISTIO_KUBE_APP_PROBERS, ISTIO_PROMETHEUS_ANNOTATIONS};
@@ -87,7 +88,9 @@ impl Application {
         let patience = probe.patience().unwrap_or(usual);
         match in_time(patience, self.ask(probe, incoming)).await {
             Ok((status, body)) => Reply::with_status(status, body),
-            Err(failed) => Reply::refuse(StatusCode::INTERNAL_SERVER_ERROR, explain(&failed)),
+            Err(failed) => {
+                Reply::refuse(StatusCode::INTERNAL_SERVER_ERROR, reason::one_line(&failed))
+            }
         }
     }
 
@@ -129,7 +132,9 @@ impl Application {
         let asked = in_time(patience, self.get_metrics(&get));
         asked
             .await
-            .inspect_err(|failed| tracing::warn!("metrics of the application: {}", explain(failed)))
+            .inspect_err(|failed| {
+                tracing::warn!("metrics of the application: {}", reason::one_line(failed))
+            })
             .ok()
     }
 
@@ -159,17 +164,6 @@ async fn in_time<T>(
 ) -> Result<T, Failed> {
     let answered = timeout(patience, asked).await;
     answered.unwrap_or(Err(Failed::Timeout(patience)))
-}
-
-/// An error with its causes, in one line.
-fn explain(failed: &Failed) -> String {
-    let mut text = failed.to_string();
-    let mut cause = std::error::Error::source(failed);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! Configuration, put into the data path.
 
-use crate::{worker::Shared, xds::Target};
+use crate::{reason::one_line, worker::Shared, xds::Target};
 use mesh_model::{
     ClusterName, ListenerName, RouteName, cluster::Cluster, endpoint::ClusterLoadAssignment,
     listener::Listener, route::RouteConfiguration,
 };
 use mesh_xds::ads::ResourceType;
-use std::{collections::BTreeSet, error::Error};
+use std::collections::BTreeSet;
 
 impl Target for Shared {
     fn apply_cluster(&self, cluster: Cluster) {
@@ -27,10 +27,7 @@ impl Target for Shared {
 
     fn apply_listener(&self, listener: Listener) -> Result<(), String> {
         let applied = self.listeners.apply(listener, self);
-        applied.map(drop).map_err(|error| match error.source() {
-            Some(cause) => format!("{error}: {cause}"),
-            None => error.to_string(),
-        })
+        applied.map(drop).map_err(|error| one_line(&error))
     }
 
     fn remove_listener(&self, name: &ListenerName) {

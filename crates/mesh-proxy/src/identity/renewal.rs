@@ -8,7 +8,7 @@ use super::{
     Backoff, ControlPlane, roots,
     signing::{self, Signed, sign},
 };
-use crate::tls::secret::InvalidSecret;
+use crate::{reason::one_line, tls::secret::InvalidSecret};
 use mesh_model::{
     SpiffeId,
     name::ROOT_CA_SECRET,
@@ -191,9 +191,8 @@ impl From<signing::Error> for Failed {
 
 impl From<InvalidSecret> for Failed {
     fn from(error: InvalidSecret) -> Self {
-        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
         Self {
-            reason: format!("{error}{}", cause.unwrap_or_default()),
+            reason: one_line(&error),
             is_refusal: true,
         }
     }

@@ -11,6 +11,7 @@ use crate::{
     flag::ResponseFlags,
     http,
     network::metadata_exchange,
+    reason,
     telemetry::{TcpRecord, UpstreamRecord, Workload},
     tls::{Rewind, Stream},
     worker::Worker,
@@ -38,7 +39,7 @@ pub async fn serve(accepted: Accepted, worker: Rc<Worker>) {
         load,
     } = accepted;
     if let Err(error) = enter(tcp, unmapped(peer), socket, &worker).await {
-        tracing::debug!(%peer, %socket, error = %error.chain(), "connection ended early");
+        tracing::debug!(%peer, %socket, error = %reason::one_line(&error), "connection ended early");
     }
     // Counted as ours until here.
     drop(load);
@@ -59,19 +60,6 @@ enum Ended {
     Tls(#[source] crate::tls::Error),
     #[error("metadata exchange")]
     Exchange(#[source] metadata_exchange::Error),
-}
-
-impl Ended {
-    fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        text
-    }
 }
 
 async fn enter(

@@ -9,6 +9,7 @@ use super::{
     host::OpenConnection,
 };
 use crate::{
+    reason,
     telemetry::UpstreamRecord,
     tls::{self, Stream},
     worker::Worker,
@@ -226,5 +227,5 @@ fn untrusted(error: &tls::Error) -> Failure {
         | tls::Error::Context(_)
         | tls::Error::ServerName(_) => FailureKind::LocalConnectionFailure,
     };
-    Failure::connecting(kind, format!("TLS_error: {}", error.reason()))
+    Failure::connecting(kind, format!("TLS_error: {}", reason::one_line(error)))
 }
