@@ -238,6 +238,35 @@ fn streams_share_a_connection_up_to_its_limit() {
     });
 }
 
+/// A stream that has ended makes room for the next: one connection serves more requests than it has streams.
+#[test]
+fn a_stream_that_has_ended_makes_room() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let address = listener.local_addr().expect("an address");
+        spawn_local(async move {
+            while let Ok((tcp, _)) = listener.accept().await {
+                spawn_local(async move {
+                    let mut server = h2::server::Builder::new();
+                    server.max_concurrent_streams(4);
+                    let connection = server.handshake::<_, Bytes>(tcp).await;
+                    let mut connection = connection.expect("HTTP/2");
+                    while let Some(Ok(stream)) = connection.accept().await {
+                        ok(stream).await;
+                    }
+                });
+            }
+        });
+        let proxy = http2_to(address).start().await;
+        let mut client = client(&proxy).await;
+        for _ in 0..50 {
+            let response = client.send_request(get("/")).await.expect("answered");
+            assert_eq!(text(response).await, "ok");
+        }
+        assert_eq!(proxy.worker.pools.open_connections(), 1);
+    });
+}
+
 fn refused_stream() -> RetryPolicy {
     RetryPolicy {
         retry_on: vec![RetryOn::RefusedStream],

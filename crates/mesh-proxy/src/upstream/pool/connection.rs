@@ -140,7 +140,9 @@ pub(super) struct Multiplexed {
 impl Multiplexed {
     /// Whether one more request may be sent on it.
     pub(super) fn has_room(&self) -> bool {
-        !self.sender.is_closed() && (self.streams.get() as usize) < self.facts.max_streams.get()
+        !self.is_retired.get()
+            && !self.sender.is_closed()
+            && (self.streams.get() as usize) < self.facts.max_streams.get()
     }
 
     /// Notes that a stream has ended.

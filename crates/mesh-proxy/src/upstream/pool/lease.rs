@@ -142,6 +142,10 @@ impl Lease {
 
     /// Gives the connection back, the response having ended.
     pub fn finish(mut self) {
+        // A stream is given back as the lease is dropped, whichever way it ended.
+        if matches!(self.kind, Kind::Http2(_)) {
+            return;
+        }
         if let Kind::Http1 { sender, pool } = std::mem::replace(&mut self.kind, Kind::Returned) {
             let connection = Idle {
                 sender,
