@@ -1,4 +1,4 @@
-//! Runs the mesh where there is no Kubernetes: pods in network namespaces, everything in them the real thing.
+//! Runs the mesh: where there is no Kubernetes, in pods that are network namespaces; and on a real Kubernetes.
 //!
 //! ```text
 //! sandbox   a set of namespaces of our own, gone with our process
@@ -10,14 +10,25 @@
 //! envoy     a plain Envoy as a pod's sidecar
 //! bench     the proxy beside an Envoy that does the same job
 //! scenario  what must hold when something goes wrong
+//!
+//! image     container images, packed without a container engine
+//! node      a real Kubernetes of one node, in a sandbox
+//! kubectl   what a person does to a cluster
+//! cluster   a Kubernetes, whoever provides it
+//! play      scenarios on a cluster
 //! ```
 
 mod bench;
+mod cluster;
 mod demo;
 mod echo;
 mod envoy;
+mod image;
+mod kubectl;
 mod load;
 mod netns;
+mod node;
+mod play;
 mod sandbox;
 mod scenario;
 mod stage;
@@ -45,6 +56,10 @@ enum Verb {
     Bench(bench::Options),
     /// Play a scenario in a sandbox and judge it.
     Scenario(scenario::Options),
+    /// Play scenarios on a cluster.
+    Play(play::Options),
+    /// Pack the mesh's image into an archive.
+    Image(image::Options),
     /// Hold a pod's namespaces (used by the launcher).
     #[command(hide = true)]
     Hold(netns::hold::Options),
@@ -67,6 +82,8 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Load(options) => load::run(options),
         Verb::Bench(options) => sandbox::enter(|| bench::run(options)),
         Verb::Scenario(options) => sandbox::enter(|| scenario::run(options)),
+        Verb::Play(options) => play::run(options),
+        Verb::Image(options) => image::run(options),
         Verb::Hold(options) => netns::hold::run(options),
     }
 }

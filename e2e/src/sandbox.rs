@@ -6,16 +6,23 @@
 //! ends every process of the sandbox, and with them go its networks and mounts. When the outer process ends, the inner
 //! one is told to.
 
+pub(crate) mod cgroup;
+
 use anyhow::{Context, Result, bail};
 use nix::{
+    fcntl::{FcntlArg, FdFlag, fcntl},
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
     sys::signal::{Signal, kill},
     unistd::{Pid, setsid},
 };
 use std::{
+    ffi::OsStr,
     fs,
-    os::unix::process::CommandExt,
+    os::{
+        fd::{AsRawFd, BorrowedFd, RawFd},
+        unix::process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::{Child, Command, ExitCode},
     sync::atomic::{AtomicI32, Ordering},
@@ -23,6 +30,8 @@ use std::{
 
 /// Set for the inner process: the folder of this sandbox.
 const INSIDE: &str = "MESH_SANDBOX";
+/// Set for the inner process: its descriptor of the machine's network namespace.
+const OUTSIDE: &str = "MESH_SANDBOX_OUTSIDE";
 /// Folders of sandboxes; in each, sockets that lead into it by the names of its pods.
 pub(crate) const FOLDERS: &str = "/run/mesh";
 
@@ -42,7 +51,7 @@ pub(crate) fn enter(inside: impl FnOnce() -> Result<ExitCode>) -> Result<ExitCod
     let folder = Path::new(FOLDERS).join(std::process::id().to_string());
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let code = start(&folder).and_then(wait);
-    let _ = fs::remove_dir_all(&folder);
+    remove(&folder);
     let _ = fs::remove_dir(FOLDERS);
     code
 }
@@ -54,13 +63,25 @@ pub(crate) fn folder() -> Result<PathBuf> {
         .context("not inside a sandbox")
 }
 
+/// The machine's network namespace.
+pub(crate) fn outside() -> Result<BorrowedFd<'static>> {
+    let number = std::env::var(OUTSIDE).ok();
+    let number = number.and_then(|text| text.parse::<RawFd>().ok());
+    let number = number.context("not inside a sandbox")?;
+    // SAFETY: the outer process opened it for us, and nothing closes it.
+    Ok(unsafe { BorrowedFd::borrow_raw(number) })
+}
+
 fn start(folder: &Path) -> Result<Child> {
+    let network = fs::File::open("/proc/self/ns/net").context("our network namespace")?;
+    fcntl(&network, FcntlArg::F_SETFD(FdFlag::empty()))?;
     unshare(CloneFlags::CLONE_NEWPID)
         .context("a new PID namespace\nhint: the kernel or the container forbids it")?;
     let mut command = Command::new("/proc/self/exe");
     command
         .args(std::env::args_os().skip(1))
-        .env(INSIDE, folder);
+        .env(INSIDE, folder)
+        .env(OUTSIDE, network.as_raw_fd().to_string());
     // SAFETY: between fork and exec only system calls are made, on no memory of ours.
     unsafe {
         command.pre_exec(|| {
@@ -109,6 +130,25 @@ extern "C" fn pass_on(_: i32) {
     let _ = kill(Pid::from_raw(INNER.load(Ordering::Relaxed)), signal);
 }
 
+/// Has the sandbox end at once, with all that is in it, when its outer process is told to.
+///
+/// The first process of a PID namespace gets no signal that it does not handle.
+pub(crate) fn end_when_told() -> Result<()> {
+    let action = nix::sys::signal::SigAction::new(
+        nix::sys::signal::SigHandler::Handler(end),
+        nix::sys::signal::SaFlags::empty(),
+        nix::sys::signal::SigSet::empty(),
+    );
+    // SAFETY: the handler makes one system call.
+    unsafe { nix::sys::signal::sigaction(Signal::SIGTERM, &action) }?;
+    Ok(())
+}
+
+extern "C" fn end(_: i32) {
+    // SAFETY: ends the process without running anything of it.
+    unsafe { nix::libc::_exit(130) }
+}
+
 fn isolate_mounts() -> Result<()> {
     let none = None::<&str>;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
@@ -125,7 +165,15 @@ fn sweep() {
             continue;
         };
         if kill(Pid::from_raw(pid), None).is_err() {
-            let _ = fs::remove_dir_all(entry.path());
+            remove(&entry.path());
         }
     }
+}
+
+/// Removes what a sandbox has left.
+fn remove(folder: &Path) {
+    if let Some(number) = folder.file_name().and_then(OsStr::to_str) {
+        cgroup::remove(number);
+    }
+    let _ = fs::remove_dir_all(folder);
 }

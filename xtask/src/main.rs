@@ -3,9 +3,13 @@
 //! Stands on the standard library alone, so that its first line comes within seconds on a bare machine; whatever a chore
 //! needs is built by cargo, whose progress is shown.
 
+mod cache; // the folder for what is fetched or built once
 mod chore; // running commands and saying how they went
 mod demo; // the mesh's main job on this machine
+mod e2e; // scenarios on a cluster
 mod envoy; // a real Envoy, as peer and oracle
+mod image; // the mesh's image
+mod kubernetes; // the binaries of Kubernetes
 mod rungs; // the tests, rung by rung
 mod system; // what the machine has, and installing what it lacks
 mod tidy; // the edges between crates
@@ -19,6 +23,10 @@ cargo xtask VERB
   demo [--once] [--json]   run the mesh's main job here: namespaces, iptables, certificates, mutual TLS
   test [FILTER]            run every rung of the tests that this machine can run
   bench [ARG ...]          measure the proxy beside Envoy
+  e2e [--provider node|kind|kubeconfig|netns] [--keep] [--long] [FILTER]
+                           play the scenarios on a cluster; without --provider: on the first that works here
+  image [--dev] [--output FILE] [--name NAME]
+                           pack the mesh's image (OCI archive; no container engine is needed)
   codegen [--check]        write descriptors and generated code (--check: fail if they are stale)
   tidy                     check the edges between crates and the form of the tree
   help                     print this
@@ -35,6 +43,8 @@ fn main() -> ExitCode {
         "demo" => demo::demo(rest),
         "test" => rungs::test(rest),
         "bench" => demo::bench(rest),
+        "e2e" => e2e::e2e(rest),
+        "image" => image::image(rest),
         "codegen" => chore::cargo(&["run", "--quiet", "--package", "mesh-codegen", "--"], rest),
         "tidy" => tidy::tidy(),
         "help" | "--help" | "-h" => {

@@ -48,10 +48,56 @@ pub(crate) const LOADS: [&[Need]; 2] = [
     }],
 ];
 
+/// What goes into images; the first is all that the mesh's own needs.
+pub(crate) const IMAGES: &[Need] = &[
+    Need {
+        program: "xtables-nft-multi",
+        package: "iptables",
+    },
+    Need {
+        program: "nginx",
+        package: "nginx",
+    },
+    Need {
+        program: "curl",
+        package: "curl",
+    },
+];
+
+/// What runs a Kubernetes of one node, beside its own binaries.
+pub(crate) const NODE: &[Need] = &[
+    Need {
+        program: "etcd",
+        package: "etcd-server",
+    },
+    Need {
+        program: "containerd",
+        package: "containerd",
+    },
+    Need {
+        program: "runc",
+        package: "runc",
+    },
+    Need {
+        program: "bridge",
+        package: "containernetworking-plugins",
+    },
+];
+
+/// Packages that start a server where something manages services.
+const SERVERS: [&str; 3] = ["nginx", "etcd-server", "containerd"];
+
 /// Where `program` is, looking also where a user's PATH often does not.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let more = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
+    let more = [
+        "/usr/local/sbin",
+        "/usr/sbin",
+        "/sbin",
+        "/usr/lib/cni",
+        "/opt/cni/bin",
+    ];
+    let more = more.map(PathBuf::from);
     std::env::split_paths(&path)
         .chain(more)
         .map(|folder| folder.join(program))
@@ -86,7 +132,8 @@ pub(crate) fn provide(needs: &'static [Need]) -> Outcome {
         packages.join(" ")
     );
     // A server's package starts the server where something manages services: that is the user's to decide.
-    let starts = packages.contains(&"nginx") && Path::new("/run/systemd/system").is_dir();
+    let starts =
+        packages.iter().any(|p| SERVERS.contains(p)) && Path::new("/run/systemd/system").is_dir();
     if !is_root() || find("apt-get").is_none() || starts {
         return Err(format!(
             "{} not found\nhint: as root: {install}",

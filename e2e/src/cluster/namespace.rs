@@ -1,0 +1,36 @@
+//! Namespaces of our own.
+
+use crate::kubectl::Kubectl;
+use anyhow::{Context, Result};
+
+/// A namespace that a scenario has made. Goes, with all that is in it, when it is dropped.
+pub(crate) struct Namespace<'a> {
+    kubectl: &'a Kubectl,
+    /// Its name.
+    pub(crate) name: String,
+}
+
+impl<'a> Namespace<'a> {
+    /// Makes it.
+    ///
+    /// # Errors
+    /// If there is one of that name: it is not ours, and so is left alone.
+    pub(crate) fn new(kubectl: &'a Kubectl, name: &str) -> Result<Self> {
+        kubectl
+            .text(&["create", "namespace", name])
+            .context("a scenario touches only namespaces that it made")?;
+        Ok(Self {
+            kubectl,
+            name: name.to_owned(),
+        })
+    }
+}
+
+impl Drop for Namespace<'_> {
+    fn drop(&mut self) {
+        let delete = ["delete", "namespace", &self.name, "--wait=true"];
+        if let Err(error) = self.kubectl.text(&delete) {
+            eprintln!("warning: namespace {} is left behind: {error:#}", self.name);
+        }
+    }
+}

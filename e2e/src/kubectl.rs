@@ -1,0 +1,183 @@
+//! kubectl, as a person uses it: what a scenario does to a cluster, it does by this.
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use std::{
+    ffi::OsStr,
+    io::{BufRead, BufReader, Write},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long a cluster may take for anything.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The program, and the cluster that it speaks to.
+pub(crate) struct Kubectl {
+    program: PathBuf,
+    kubeconfig: Option<PathBuf>,
+}
+
+impl Kubectl {
+    /// Without `kubeconfig`: the one that the caller's environment names.
+    pub(crate) fn new(program: PathBuf, kubeconfig: Option<PathBuf>) -> Self {
+        Self {
+            program,
+            kubeconfig,
+        }
+    }
+
+    /// A command with these arguments.
+    pub(crate) fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
+        let mut command = Command::new(&self.program);
+        if let Some(path) = &self.kubeconfig {
+            command.env("KUBECONFIG", path);
+            // Beside it, not in the home of whoever runs this.
+            command.env("KUBECACHEDIR", path.with_extension("cache"));
+        }
+        command.args(arguments);
+        command
+    }
+
+    /// What it prints.
+    ///
+    /// # Errors
+    /// If it fails: with what it says then.
+    pub(crate) fn text<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<String> {
+        let output = self
+            .command(arguments)
+            .output()
+            .with_context(|| self.shown())?;
+        if !output.status.success() {
+            let complaint = String::from_utf8_lossy(&output.stderr);
+            let words: Vec<_> = arguments
+                .iter()
+                .map(|a| a.as_ref().to_string_lossy())
+                .collect();
+            bail!("kubectl {}: {}", words.join(" "), complaint.trim());
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// What it prints as JSON.
+    pub(crate) fn json(&self, arguments: &[&str]) -> Result<Value> {
+        let text = self.text(&[arguments, &["-o", "json"]].concat())?;
+        serde_json::from_str(&text).context("kubectl prints JSON")
+    }
+
+    /// Applies objects.
+    pub(crate) fn apply(&self, objects: &Value) -> Result<()> {
+        self.apply_text(&objects.to_string(), &[])
+    }
+
+    /// Applies a manifest as it is written, with further arguments such as `-n test`.
+    pub(crate) fn apply_text(&self, manifest: &str, arguments: &[&str]) -> Result<()> {
+        let arguments = [&["apply", "-f", "-"], arguments].concat();
+        let mut child = self
+            .command(&arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| self.shown())?;
+        if let Some(mut input) = child.stdin.take() {
+            input.write_all(manifest.as_bytes())?;
+        }
+        let output = child.wait_with_output()?;
+        if !output.status.success() {
+            let complaint = String::from_utf8_lossy(&output.stderr);
+            bail!("kubectl {}: {}", arguments.join(" "), complaint.trim());
+        }
+        Ok(())
+    }
+
+    /// Waits until the Deployment `name` has rolled out; if it does not, says what its pods say.
+    pub(crate) fn rolled_out(&self, namespace: &str, name: &str) -> Result<()> {
+        let timeout = format!("--timeout={}s", PATIENCE.as_secs());
+        let target = format!("deployment/{name}");
+        let rollout = self.text(&["-n", namespace, "rollout", "status", &target, &timeout]);
+        rollout.map(drop).map_err(|error| {
+            let pods = self
+                .text(&["-n", namespace, "describe", "pods"])
+                .unwrap_or_default();
+            error.context(pods)
+        })
+    }
+
+    /// Names of the pods with `label`, such as `app=nginx`.
+    pub(crate) fn pods(&self, namespace: &str, label: &str) -> Result<Vec<String>> {
+        let names = "jsonpath={range .items[*]}{.metadata.name}{\"\\n\"}{end}";
+        let text = self.text(&["-n", namespace, "get", "pods", "-l", label, "-o", names])?;
+        Ok(text.lines().map(String::from).collect())
+    }
+
+    /// What `command` prints in a container of `pod` (or `deploy/name`): the first one, unless `-c` leads.
+    pub(crate) fn exec(&self, namespace: &str, pod: &str, command: &[&str]) -> Result<String> {
+        self.text(&[&["-n", namespace, "exec", pod, "--"], command].concat())
+    }
+
+    /// Opens a port of loopback that leads to `port` of `target`, a pod or `deploy/name`.
+    pub(crate) fn forward(&self, namespace: &str, target: &str, port: u16) -> Result<Forward> {
+        let ports = format!(":{port}");
+        let mut child = self
+            .command(&["-n", namespace, "port-forward", target, &ports])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| self.shown())?;
+        let mut line = String::new();
+        if let Some(output) = child.stdout.take() {
+            let mut output = BufReader::new(output);
+            output.read_line(&mut line)?;
+            // It says a line for each connection, and stops when nobody reads.
+            thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
+        }
+        let local = line
+            .strip_prefix("Forwarding from 127.0.0.1:")
+            .and_then(|rest| rest.split(' ').next()?.parse().ok());
+        let Some(local) = local else {
+            let _ = child.kill();
+            let output = child.wait_with_output()?;
+            let complaint = String::from_utf8_lossy(&output.stderr);
+            bail!(
+                "kubectl port-forward {target} {port}: {line}{}",
+                complaint.trim()
+            );
+        };
+        Ok(Forward { child, local })
+    }
+
+    fn shown(&self) -> String {
+        self.program.display().to_string()
+    }
+}
+
+/// A forwarded port; closes when dropped.
+pub(crate) struct Forward {
+    child: Child,
+    /// The port of loopback.
+    pub(crate) local: u16,
+}
+
+impl Drop for Forward {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Tries again until it succeeds, or `patience` is over: then with the last error.
+pub(crate) fn eventually<T>(
+    patience: Duration,
+    mut attempt: impl FnMut() -> Result<T>,
+) -> Result<T> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match attempt() {
+            Err(_) if Instant::now() < deadline => thread::sleep(Duration::from_millis(100)),
+            done => return done.with_context(|| format!("not within {patience:?}")),
+        }
+    }
+}

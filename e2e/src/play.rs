@@ -1,0 +1,154 @@
+//! Plays scenarios on a cluster, whoever provides it, and says how each went.
+
+mod netns; //   where there is no Kubernetes
+mod smoke; //   the cluster itself works
+
+use crate::{
+    cluster::{Cluster, Kind, Named},
+    netns::Programs,
+    node::{Node, Parts},
+    sandbox,
+};
+use anyhow::{Context, Result, bail};
+use std::{path::PathBuf, process::ExitCode, time::Instant};
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Who provides the cluster.
+    #[arg(long, value_enum)]
+    provider: Provider,
+    /// Leave the cluster as it is after the scenarios, until Ctrl-C.
+    #[arg(long)]
+    keep: bool,
+    /// The long forms of the scenarios, as run by hand.
+    #[arg(long)]
+    long: bool,
+    /// Folder of the binaries of Kubernetes (provider `node`).
+    #[arg(long)]
+    parts: Option<PathBuf>,
+    /// The cluster to play on (provider `kubeconfig`); else the one that kubectl finds.
+    #[arg(long)]
+    kubeconfig: Option<PathBuf>,
+    /// Where our images have been pushed: a registry and a path (provider `kubeconfig`).
+    #[arg(long)]
+    images: Option<String>,
+    /// Scenarios whose names contain this; `none` plays none.
+    filter: Option<String>,
+}
+
+/// Who provides the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Provider {
+    /// A real Kubernetes of one node on this machine.
+    Node,
+    /// A cluster made by kind.
+    Kind,
+    /// Any cluster that the caller names.
+    Kubeconfig,
+    /// Pods in network namespaces, without Kubernetes.
+    Netns,
+}
+
+/// What is played.
+struct Scenario {
+    name: &'static str,
+    play: fn(&dyn Cluster, &Form) -> Result<()>,
+}
+
+/// How it is played.
+struct Form {
+    /// As run by hand, rather than in CI.
+    #[expect(dead_code, reason = "the first scenario has one form only")]
+    long: bool,
+}
+
+const ALL: &[Scenario] = &[Scenario {
+    name: "smoke",
+    play: smoke::play,
+}];
+
+/// Plays what was asked for.
+pub(crate) fn run(options: Options) -> Result<ExitCode> {
+    let say = |text: &str| println!("  {text}");
+    match options.provider {
+        Provider::Netns => netns::play(options.filter.as_deref(), options.long),
+        Provider::Node => sandbox::enter(|| {
+            sandbox::end_when_told()?;
+            let parts = options.parts.as_deref().context("--parts is needed")?;
+            let programs = Programs::beside_us()?;
+            let start = Instant::now();
+            println!("a Kubernetes of one node");
+            let node = Node::start(Parts::find(parts)?, &programs.0, &say)?;
+            println!("ready in {:.1} s", start.elapsed().as_secs_f32());
+            on(&node, &options)
+        }),
+        Provider::Kind => {
+            println!("a cluster made by kind");
+            on(
+                &Kind::create(&Programs::beside_us()?.0, options.keep, &say)?,
+                &options,
+            )
+        }
+        Provider::Kubeconfig => {
+            let named = Named::new(options.kubeconfig.clone(), options.images.clone())?;
+            on(&named, &options)
+        }
+    }
+}
+
+fn on(cluster: &dyn Cluster, options: &Options) -> Result<ExitCode> {
+    let form = Form { long: options.long };
+    let mut failed = false;
+    for scenario in chosen(options.filter.as_deref())? {
+        println!("== {}", scenario.name);
+        let start = Instant::now();
+        let went = (scenario.play)(cluster, &form);
+        let seconds = start.elapsed().as_secs_f32();
+        match went {
+            Ok(()) => println!("passed   {} ({seconds:.1} s)", scenario.name),
+            Err(error) => {
+                failed = true;
+                println!("FAILED   {} ({seconds:.1} s): {error:?}", scenario.name);
+            }
+        }
+    }
+    if options.keep {
+        keep(cluster, options.provider == Provider::Node)?;
+    }
+    Ok(if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn chosen(filter: Option<&str>) -> Result<Vec<&'static Scenario>> {
+    let filter = filter.unwrap_or_default();
+    let chosen: Vec<_> = ALL
+        .iter()
+        .filter(|scenario| scenario.name.contains(filter))
+        .collect();
+    if chosen.is_empty() && filter != "none" {
+        let names: Vec<_> = ALL.iter().map(|scenario| scenario.name).collect();
+        bail!(
+            "no scenario is named like `{filter}`\nhint: there are {}",
+            names.join(", ")
+        );
+    }
+    Ok(chosen)
+}
+
+fn keep(cluster: &dyn Cluster, ends_with_us: bool) -> Result<()> {
+    println!("{}", cluster.directions());
+    if let Some(logs) = cluster.logs() {
+        println!("logs: {}", logs.display());
+    }
+    if ends_with_us {
+        println!("Ctrl-C ends it");
+        loop {
+            nix::unistd::pause();
+        }
+    }
+    Ok(())
+}
