@@ -25,6 +25,7 @@ cargo xtask VERB
   bench [ARG ...]          measure the proxy beside Envoy
   e2e [--provider node|kind|kubeconfig|netns] [--keep] [--long] [FILTER]
                            play the scenarios on a cluster; without --provider: on the first that works here
+  kubernetes               build what the provider `node` runs, into a cache folder (e2e does it by itself)
   image [--dev] [--output FILE] [--name NAME]
                            pack the mesh's image (OCI archive; no container engine is needed)
   codegen [--check]        write descriptors and generated code (--check: fail if they are stale)
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         "test" => rungs::test(rest),
         "bench" => demo::bench(rest),
         "e2e" => e2e::e2e(rest),
+        "kubernetes" => kubernetes::provide().map(drop),
         "image" => image::image(rest),
         "codegen" => chore::cargo(&["run", "--quiet", "--package", "mesh-codegen", "--"], rest),
         "tidy" => tidy::tidy(),

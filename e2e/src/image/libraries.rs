@@ -57,7 +57,7 @@ mod tests {
         assert!(listed("\tlibz.so.1 => not found\n").is_err());
         assert_eq!(
             listed("\tstatically linked\n").expect("static"),
-            [PathBuf::new(); 0]
+            Vec::<PathBuf>::new()
         );
     }
 

@@ -12,6 +12,9 @@ use rcgen::{
 use serde_json::json;
 use std::{net::SocketAddr, path::PathBuf};
 
+/// Name of the file of the key that signs tokens.
+pub(super) const TOKEN_KEY: &str = "tokens.key";
+
 /// The cluster's authority.
 pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -145,10 +148,13 @@ impl Site {
         .to_string())
     }
 
-    /// File of a new key, for signing the tokens of service accounts.
-    pub(super) fn token_key(&self) -> Result<PathBuf> {
+    /// Files of a new pair of keys, public and private, for the tokens of service accounts.
+    pub(super) fn token_keys(&self) -> Result<[PathBuf; 2]> {
         let key = KeyPair::generate().context("token key")?;
-        self.file("tokens.key", &key.serialize_pem())
+        Ok([
+            self.file("tokens.pub", &key.public_key_pem())?,
+            self.file(TOKEN_KEY, &key.serialize_pem())?,
+        ])
     }
 }
 

@@ -1,6 +1,6 @@
 //! etcd, the API server, the controllers and the scheduler.
 
-use super::{ADDRESS, API, SERVICES, Site, daemon::Daemon};
+use super::{ADDRESS, API, SERVICES, Site, certificates::TOKEN_KEY, daemon::Daemon};
 use anyhow::Result;
 use std::{fmt::Display, path::Path};
 
@@ -28,12 +28,14 @@ impl Site {
         let [certificate, key] = self.identity("kube-apiserver", None, &self.api_names())?;
         let (user, group) = ("kube-apiserver-kubelet-client", Some("system:masters"));
         let [client_certificate, client_key] = self.identity(user, group, &[])?;
-        let tokens = self.token_key()?;
+        let [public, private] = self.token_keys()?;
         self.part(
             "kube-apiserver",
             &[
                 flag("etcd-servers", ETCD),
                 flag("advertise-address", ADDRESS),
+                // Asks etcd for what Debian's, of version 3.4, does not have, and complains each second.
+                flag("feature-gates", "SizeBasedListCostEstimate=false"),
                 flag("secure-port", API.port()),
                 flag("service-cluster-ip-range", SERVICES),
                 flag("authorization-mode", "Node,RBAC"),
@@ -51,8 +53,8 @@ impl Site {
                     "service-account-issuer",
                     "https://kubernetes.default.svc.cluster.local",
                 ),
-                flag("service-account-key-file", tokens.display()),
-                flag("service-account-signing-key-file", tokens.display()),
+                flag("service-account-key-file", public.display()),
+                flag("service-account-signing-key-file", private.display()),
             ],
         )
     }
@@ -67,7 +69,7 @@ impl Site {
             flag("root-ca-file", self.authority()?.display()),
             flag(
                 "service-account-private-key-file",
-                self.state.join("tokens.key").display(),
+                self.state.join(TOKEN_KEY).display(),
             ),
             "use-service-account-credentials".into(),
             flag("service-cluster-ip-range", SERVICES),

@@ -15,7 +15,7 @@ pub(crate) fn open() -> Result<SocketAddr> {
     let network = sandbox::outside()?;
     // A thread of its own, because a network namespace belongs to a thread; a socket keeps the one it was made in.
     let bind = move || -> Result<TcpListener> {
-        setns(&network, CloneFlags::CLONE_NEWNET).context("the machine's network")?;
+        setns(network, CloneFlags::CLONE_NEWNET).context("the machine's network")?;
         Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?)
     };
     let listener = thread::spawn(bind)
