@@ -9,6 +9,7 @@ pub(crate) use named::Named;
 pub(crate) use namespace::Namespace;
 
 use crate::{kubectl::Kubectl, node::Node};
+use std::{path::PathBuf, process::Command};
 
 /// What scenarios need of a cluster.
 pub(crate) trait Cluster {
@@ -20,11 +21,19 @@ pub(crate) trait Cluster {
         image.to_owned()
     }
 
+    /// A command that runs as root on the node that is ours alone; `None` where nodes are not to be touched.
+    ///
+    /// `ctr` among them speaks to the node's containerd.
+    fn on_node(&self, program: &str) -> Option<Command> {
+        let _ = program;
+        None
+    }
+
     /// How a person reaches it while it is kept.
     fn directions(&self) -> String;
 
     /// Where the logs of its parts are, for who looks at a failure.
-    fn logs(&self) -> Option<std::path::PathBuf> {
+    fn logs(&self) -> Option<PathBuf> {
         None
     }
 }
@@ -34,11 +43,15 @@ impl Cluster for Node {
         Node::kubectl(self)
     }
 
+    fn on_node(&self, program: &str) -> Option<Command> {
+        Some(Node::command(self, program))
+    }
+
     fn directions(&self) -> String {
         Node::directions(self)
     }
 
-    fn logs(&self) -> Option<std::path::PathBuf> {
+    fn logs(&self) -> Option<PathBuf> {
         Some(Node::logs(self))
     }
 }

@@ -12,6 +12,7 @@ mod parts; //         where the binaries are
 mod control_plane; // etcd, API server, controllers, scheduler
 mod registry; //      where images are pulled from
 mod runtime; //       containerd
+mod orphans; //       what containerd leaves to us
 mod worker; //        kubelet and kube-proxy
 mod outside; //       a way in from the machine
 mod dns; //           CoreDNS
@@ -30,6 +31,7 @@ use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -44,6 +46,8 @@ struct Site {
     parts: Parts,
     /// In memory, and gone with the sandbox.
     state: PathBuf,
+    /// Seen from the machine, too.
+    logs: PathBuf,
     authority: Authority,
 }
 
@@ -78,17 +82,21 @@ impl Node {
     /// `programs` is the folder of the mesh's programs, which go into its image.
     pub(crate) fn start(parts: Parts, programs: &Path, say: &dyn Fn(&str)) -> Result<Self> {
         say("folders, network, certificates");
-        let state = filesystem::isolate(&sandbox::folder()?)?;
+        let folder = sandbox::folder()?;
+        let state = filesystem::isolate(&folder)?;
+        let logs = folder.join("logs");
+        fs::create_dir_all(&logs)?;
         network::make()?;
         let authority = Authority::new()?;
         let site = Site {
             parts,
             state,
+            logs,
             authority,
         };
         let (user, group) = ("kubernetes-admin", Some("system:masters"));
         let kubeconfig = site.kubeconfig("admin", user, group)?;
-        let outside = sandbox::folder()?.join("kubeconfig");
+        let outside = folder.join("kubeconfig");
         fs::write(
             &outside,
             site.kubeconfig_text(outside::open()?, user, group)?,
@@ -113,6 +121,7 @@ impl Node {
         let mirror = registry::serve(images)?;
         say("containerd");
         self.daemons.push(self.site.start_runtime(mirror)?);
+        orphans::reap()?;
         self.wait("kube-apiserver", Self::api_is_ready)?;
         say("kube-controller-manager, kube-scheduler, kubelet, kube-proxy, CoreDNS");
         self.daemons.push(self.site.start_controllers()?);
@@ -184,6 +193,13 @@ impl Node {
         &self.kubectl
     }
 
+    /// A command on the node, which is where we are.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env("CONTAINERD_ADDRESS", self.site.runtime_socket());
+        command
+    }
+
     /// How a person reaches it.
     pub(crate) fn directions(&self) -> String {
         let (config, kubectl) = (&self.outside, self.site.parts.path("kubectl"));
@@ -196,7 +212,7 @@ impl Node {
 
     /// Folder of the logs of its parts.
     pub(crate) fn logs(&self) -> PathBuf {
-        self.site.state.join("logs")
+        self.site.logs.clone()
     }
 }
 

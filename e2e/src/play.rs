@@ -10,7 +10,12 @@ use crate::{
     sandbox,
 };
 use anyhow::{Context, Result, bail};
-use std::{path::PathBuf, process::ExitCode, time::Instant};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -113,6 +118,9 @@ fn on(cluster: &dyn Cluster, options: &Options) -> Result<ExitCode> {
             }
         }
     }
+    if failed && let Some(logs) = cluster.logs() {
+        println!("logs are kept in {}", save(&logs)?.display());
+    }
     if options.keep {
         keep(cluster, options.provider == Provider::Node)?;
     }
@@ -121,6 +129,18 @@ fn on(cluster: &dyn Cluster, options: &Options) -> Result<ExitCode> {
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// Copies the logs beside this program, where they outlive the cluster; those of an earlier run go.
+fn save(logs: &Path) -> Result<PathBuf> {
+    let place = std::env::current_exe()?.with_file_name("e2e-logs");
+    let _ = fs::remove_dir_all(&place);
+    fs::create_dir_all(&place).with_context(|| place.display().to_string())?;
+    for entry in fs::read_dir(logs)? {
+        let entry = entry?;
+        fs::copy(entry.path(), place.join(entry.file_name()))?;
+    }
+    Ok(place)
 }
 
 fn chosen(filter: Option<&str>) -> Result<Vec<&'static Scenario>> {

@@ -89,6 +89,13 @@ impl Cluster for Kind {
         &self.kubectl
     }
 
+    fn on_node(&self, program: &str) -> Option<Command> {
+        let mut command = Command::new("docker");
+        // kind names its only node so.
+        command.args(["exec", &format!("{}-control-plane", self.name), program]);
+        Some(command)
+    }
+
     fn directions(&self) -> String {
         let (name, path) = (&self.name, self.kubeconfig());
         format!(

@@ -1,11 +1,32 @@
 //! The images that we pack: the mesh's own, and those of the tests.
 
-use super::{Image, Run, Tree, tree::find};
-use anyhow::{Context, Result};
+use super::{Image, Run, Tree, libraries, tree::find};
+use anyhow::{Context, Result, ensure};
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
+
+/// Puts the program `name` of `folder` into `/usr/local/bin`, without its debug information if the machine has the tool.
+///
+/// Debug information is most of a program that was built for tests, and images of tests live in memory.
+fn own_program(tree: &mut Tree, folder: &Path, name: &str) -> Result<()> {
+    let (from, to) = (folder.join(name), format!("/usr/local/bin/{name}"));
+    let Ok(strip) = find("strip") else {
+        return tree.program(&from, &to);
+    };
+    let stripped = tempfile::NamedTempFile::new()?;
+    let mut command = Command::new(strip);
+    command.arg("--strip-debug").arg("-o").arg(stripped.path());
+    let status = command.arg(&from).status().context("strip")?;
+    ensure!(status.success(), "strip {}: {status}", from.display());
+    for library in libraries::of(&from)? {
+        tree.copy(&library, &library)?;
+    }
+    tree.bytes(&to, fs::read(stripped.path())?, 0o755);
+    Ok(())
+}
 
 /// What the mesh's image is pulled as where nothing else is said.
 pub(crate) const MESH: &str = concat!("mesh-proxy:", env!("CARGO_PKG_VERSION"));
@@ -30,12 +51,11 @@ const IPTABLES: [&str; 2] = ["xtables-nft-multi", "xtables-legacy-multi"];
 pub(crate) fn mesh(programs: &Path) -> Result<Image> {
     let mut tree = Tree::new();
     for name in PROGRAMS {
-        let path = programs.join(name);
-        if name == "mesh-injector" && !path.is_file() {
+        if name == "mesh-injector" && !programs.join(name).is_file() {
             // A library until its webhook is a program.
             continue;
         }
-        tree.program(&path, &format!("/usr/local/bin/{name}"))?;
+        own_program(&mut tree, programs, name)?;
     }
     tree.link("/usr/local/bin/pilot-agent", "mesh-proxy");
     iptables(&mut tree)?;
@@ -124,7 +144,7 @@ pub(crate) fn client(programs: &Path) -> Result<Image> {
     for name in ["sh", "cat", "curl", "env", "getent", "id", "ls", "sleep"] {
         tree.installed(name)?;
     }
-    tree.program(&programs.join("mesh-e2e"), "/usr/local/bin/mesh-e2e")?;
+    own_program(&mut tree, programs, "mesh-e2e")?;
     Ok(Image {
         name: CLIENT.parse()?,
         tree,

@@ -27,7 +27,7 @@ struct Entry {
 
 enum Content {
     Folder,
-    Text(Vec<u8>),
+    Bytes(Vec<u8>),
     Copy(PathBuf),
     Link(PathBuf),
 }
@@ -63,8 +63,12 @@ impl Tree {
 
     /// A text that root owns.
     pub(crate) fn text(&mut self, path: &str, text: &str) {
-        let text = Content::Text(text.as_bytes().to_owned());
-        self.put(&place(Path::new(path)), 0o644, 0, text);
+        self.bytes(path, text.into(), 0o644);
+    }
+
+    /// A file that root owns.
+    pub(crate) fn bytes(&mut self, path: &str, bytes: Vec<u8>, mode: u32) {
+        self.put(&place(Path::new(path)), mode, 0, Content::Bytes(bytes));
     }
 
     /// A symbolic link.
@@ -142,9 +146,9 @@ fn append(archive: &mut tar::Builder<impl Write>, path: &Path, entry: &Entry) ->
             header.set_entry_type(EntryType::Directory);
             archive.append_data(&mut header, path, io::empty())?;
         }
-        Content::Text(text) => {
-            header.set_size(text.len() as u64);
-            archive.append_data(&mut header, path, text.as_slice())?;
+        Content::Bytes(bytes) => {
+            header.set_size(bytes.len() as u64);
+            archive.append_data(&mut header, path, bytes.as_slice())?;
         }
         Content::Copy(from) => {
             let file = fs::File::open(from)?;

@@ -21,7 +21,7 @@ pub(crate) struct Daemon {
 impl Site {
     /// Starts `command` with its output in the log of `name`.
     pub(super) fn daemon(&self, name: &str, command: &mut Command) -> Result<Daemon> {
-        let log = self.folder("logs")?.join(format!("{name}.log"));
+        let log = self.logs.join(format!("{name}.log"));
         let file = fs::File::create(&log).with_context(|| log.display().to_string())?;
         command.stdout(file.try_clone()?).stderr(file);
         let process = Process::spawn(name.to_owned(), command)?;

@@ -45,7 +45,6 @@ impl Site {
             "cgroupRoot": cgroup::make()?,
             "failSwapOn": false,
             "failCgroupV1": false,
-            "localStorageCapacityIsolation": false,
             "clusterDomain": "cluster.local",
             "clusterDNS": [DNS_SERVICE],
             "resolvConf": resolver,
