@@ -61,6 +61,7 @@ pub(crate) fn tidy() -> Outcome {
     let mut errors = Vec::new();
     for folder in crates() {
         check_edges(&folder, &mut errors);
+        check_strays(&folder, &mut errors);
         for file in sources(&folder) {
             check_source(&file, &mut errors);
         }
@@ -128,6 +129,15 @@ fn dependencies(manifest: &str) -> Vec<&str> {
         }
     }
     found
+}
+
+/// A crate is its manifest and its folders; any other file was left by a program that ran there.
+fn check_strays(folder: &Path, errors: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.path().is_file() && entry.file_name() != "Cargo.toml" {
+            errors.push(format!("{:?}: does not belong there", entry.path()));
+        }
+    }
 }
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

@@ -25,7 +25,7 @@ const CASES: usize = 100;
 #[test]
 #[ignore = "envoy: needs an Envoy, named by ENVOY"]
 fn a_plain_envoy_takes_what_we_encode() -> Result<()> {
-    let envoy = std::env::var_os("ENVOY").context("ENVOY is not set")?;
+    let envoy = std::path::absolute(std::env::var_os("ENVOY").context("ENVOY is not set")?)?;
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("bootstrap.json");
     let (mut runner, pool) = (TestRunner::deterministic(), Pool::load());
@@ -35,6 +35,8 @@ fn a_plain_envoy_takes_what_we_encode() -> Result<()> {
         let bootstrap = bootstrap(&json(&pool, &listener)?, &json(&pool, &cluster)?);
         std::fs::write(&file, bootstrap.to_string())?;
         let said = Command::new(&envoy)
+            // It opens the access logs that it is told of, by their arbitrary names.
+            .current_dir(folder.path())
             .args([
                 "--mode",
                 "validate",
