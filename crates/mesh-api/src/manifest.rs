@@ -12,6 +12,7 @@ mod object;
 mod place;
 mod split;
 mod unknown;
+mod values;
 
 pub use document::Document;
 pub use invalid::{Invalid, Reason};
@@ -69,6 +70,10 @@ pub fn parse_each(text: &str) -> impl Iterator<Item = Result<Parsed, Invalid>> {
 impl Parsed {
     fn from_document(document: Document) -> Result<Self, Invalid> {
         let object = Object::from_document(&document)?;
+        values::check(&object).map_err(|reason| Invalid {
+            place: document.place.clone(),
+            reason,
+        })?;
         let unknown = object.unknown_fields(&document.value);
         Ok(Self {
             place: document.place,

@@ -212,6 +212,49 @@ kind: Pod
 }
 
 #[test]
+fn addresses_and_ports_that_cannot_be_are_refused() {
+    let slice = "apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: a}
+addressType: IPv4
+endpoints:
+- addresses: [10.0.0.1]
+- addresses: [10.0.0.300]
+";
+    let service = |spec: &str| {
+        format!("apiVersion: v1\nkind: Service\nmetadata: {{name: a}}\nspec:\n  {spec}\n")
+    };
+    for (text, refusal) in [
+        (
+            slice.to_owned(),
+            "document 1, line 7: endpoints[1].addresses[0]: `10.0.0.300` is not an IP address",
+        ),
+        (
+            service("clusterIP: 10.0.0"),
+            "document 1, line 5: spec.clusterIP: `10.0.0` is not an IP address",
+        ),
+        (
+            service("ports: [{port: 80}, {port: 70000}]"),
+            "document 1, line 5: spec.ports[1].port: 70000 is not a port (1 to 65535)",
+        ),
+        (
+            "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nstatus: {podIP: x}\n".to_owned(),
+            "document 1, line 4: status.podIP: `x` is not an IP address",
+        ),
+    ] {
+        assert_eq!(refusals(&text), [refusal]);
+    }
+    for allowed in [
+        "clusterIP: None",
+        "clusterIP: ''",
+        "clusterIPs: ['fd00::1']",
+    ] {
+        objects(&service(allowed));
+    }
+    objects(&slice.replace("IPv4", "FQDN"));
+}
+
+#[test]
 fn an_error_within_a_list_names_the_item() {
     let text = "kind: List\napiVersion: v1\nitems:\n- {apiVersion: v1, kind: Namespace, metadata: {name: a}}\n\
                 - apiVersion: v1\n  kind: Pod\n  metadata:\n    name: 7\n";
