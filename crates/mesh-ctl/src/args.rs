@@ -25,7 +25,8 @@ pub(crate) struct Cli {
         long,
         global = true,
         default_value = "default",
-        env = "MESHCTL_NAMESPACE"
+        env = "MESHCTL_NAMESPACE",
+        hide_env_values = true
     )]
     pub(crate) namespace: String,
     #[command(subcommand)]

@@ -41,6 +41,13 @@ impl From<crate::fetch::Error> for Failure {
 
 impl From<crate::dump::Error> for Failure {
     fn from(error: crate::dump::Error) -> Self {
-        Self::bad_data(error)
+        let is_other = matches!(error, crate::dump::Error::NoConfigs);
+        let failure = Self::bad_data(error);
+        if is_other {
+            return failure.hint(
+                "in the pod, `curl 'http://127.0.0.1:15000/config_dump?include_eds'` gives one",
+            );
+        }
+        failure
     }
 }

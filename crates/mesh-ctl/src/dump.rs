@@ -24,6 +24,9 @@ pub(crate) enum Error {
     /// It is no JSON.
     #[error("not JSON")]
     Syntax(#[from] serde_json::Error),
+    /// It is JSON of something else.
+    #[error("not a config dump: it has no `configs`")]
+    NoConfigs,
     /// It is no config dump.
     #[error(transparent)]
     Dump(#[from] DumpError),
@@ -83,7 +86,10 @@ impl ConfigDump {
     /// If the text is something else.
     pub(crate) fn read(text: &str) -> Result<Self, Error> {
         let pool = Pool::load();
-        let json = serde_json::from_str(text)?;
+        let json: Value = serde_json::from_str(text)?;
+        if json.is_object() && json.get("configs").is_none() {
+            return Err(Error::NoConfigs);
+        }
         let dump = resources(&pool, &json)?;
         Ok(Self { pool, json, dump })
     }

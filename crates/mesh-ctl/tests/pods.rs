@@ -286,11 +286,24 @@ fn wrong_use_and_wrong_data_have_codes_of_their_own() {
     let data = sandbox.folder.path().join("data.json");
     std::fs::write(&data, "{ \"configs\": 7 }").unwrap();
     let data = data.to_str().unwrap();
+    let other = sandbox.folder.path().join("other.json");
+    std::fs::write(&other, "{ \"cluster_statuses\": [] }").unwrap();
+    let other = other.to_str().unwrap();
     for (args, expected) in [
         (&["pc", "listener"][..], 64),
         (&["pc", "listener", "pod", "--file", data], 64),
         (&["pc", "listener", "--port", "x", "--file", data], 64),
+        (&["pc", "listener", "pod", "--type", "UDP"], 64),
+        (&["pc", "cluster", "pod", "--direction", "sideways"], 64),
+        (&["pc", "endpoint", "pod", "--status", "fine"], 64),
+        (&["pc", "all", "pod", "--status", "fine"], 64),
         (&["nonsense"], 64),
+        (&["pc", "listener", "--file", other], 65),
+        (&["pc", "all", "--file", other], 65),
+        (
+            &["pc", "endpoint", "--status", "Healthy", "--file", other],
+            0,
+        ),
         (&["pc", "listener", "--file", data], 65),
         (&["pc", "listener", "--file", "/nowhere/dump.json"], 65),
         (&["kube-inject", "-f", data], 0),

@@ -4,6 +4,20 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+/// Types of listeners, as their table has them.
+const TYPES: [&str; 4] = ["HTTP", "TCP", "HTTP+TCP", "UNKNOWN"];
+/// Directions in clusters' names.
+const DIRECTIONS: [&str; 2] = ["inbound", "outbound"];
+/// Health of endpoints, as their table has it.
+const STATUSES: [&str; 6] = [
+    "healthy",
+    "unhealthy",
+    "draining",
+    "timeout",
+    "degraded",
+    "unknown",
+];
+
 /// The kinds of configuration.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProxyConfig {
@@ -139,8 +153,8 @@ pub(crate) struct ListenerFilter {
     /// Only those that listen on this port
     #[arg(long)]
     pub(crate) port: Option<u16>,
-    /// Only those of this type: HTTP, TCP, HTTP+TCP
-    #[arg(long = "type", value_name = "TYPE")]
+    /// Only those of this type
+    #[arg(long = "type", value_name = "TYPE", value_parser = TYPES, ignore_case = true)]
     pub(crate) kind: Option<String>,
     /// One row for each match, not for each listener
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1,
@@ -166,8 +180,8 @@ pub(crate) struct ClusterFilter {
     /// Only those whose name contains this host
     #[arg(long)]
     pub(crate) fqdn: Option<String>,
-    /// Only those of this direction: inbound, outbound
-    #[arg(long)]
+    /// Only those of this direction
+    #[arg(long, value_parser = DIRECTIONS)]
     pub(crate) direction: Option<String>,
     /// Only those whose name contains this subset
     #[arg(long)]
@@ -189,8 +203,8 @@ pub(crate) struct EndpointFilter {
     /// Only those of this cluster, by its whole name
     #[arg(long)]
     pub(crate) cluster: Option<String>,
-    /// Only those of this status: healthy, unhealthy, draining, timeout, degraded, unknown
-    #[arg(long)]
+    /// Only those of this status
+    #[arg(long, value_parser = STATUSES, ignore_case = true)]
     pub(crate) status: Option<String>,
 }
 
@@ -203,8 +217,8 @@ pub(crate) struct AllFilter {
     /// Only listeners, clusters and endpoints of this port
     #[arg(long)]
     port: Option<u16>,
-    /// Only listeners of this type: HTTP, TCP, HTTP+TCP
-    #[arg(long = "type", value_name = "TYPE")]
+    /// Only listeners of this type
+    #[arg(long = "type", value_name = "TYPE", value_parser = TYPES, ignore_case = true)]
     kind: Option<String>,
     /// Only the route configuration of this name
     #[arg(long)]
@@ -212,8 +226,8 @@ pub(crate) struct AllFilter {
     /// Only clusters whose name contains this host
     #[arg(long)]
     fqdn: Option<String>,
-    /// Only clusters of this direction: inbound, outbound
-    #[arg(long)]
+    /// Only clusters of this direction
+    #[arg(long, value_parser = DIRECTIONS)]
     direction: Option<String>,
     /// Only clusters whose name contains this subset
     #[arg(long)]
@@ -222,7 +236,7 @@ pub(crate) struct AllFilter {
     #[arg(long)]
     cluster: Option<String>,
     /// Only endpoints of this status
-    #[arg(long)]
+    #[arg(long, value_parser = STATUSES, ignore_case = true)]
     status: Option<String>,
     /// One row for each match and route, not for each listener and configuration
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1,
