@@ -8,6 +8,7 @@ use mesh_xds::pb::{
     google::protobuf::Timestamp,
 };
 use rustls_pki_types::{CertificateDer, pem::PemObject};
+use serde_json::Value;
 use std::{
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
@@ -33,9 +34,26 @@ pub(super) fn answer(facts: &Arc<Facts>, _: &Query) -> Reply {
         ca_cert,
         cert_chain,
     };
-    descriptor::page(&admin::Certificates {
+    let page = admin::Certificates {
         certificates: (!nothing).then_some(certificate).into_iter().collect(),
-    })
+    };
+    descriptor::page_with(&page, complete)
+}
+
+// Envoy prints what is nothing too: the last day of a certificate is its day 0.
+fn complete(json: &mut Value) {
+    let pairs = json.get_mut("certificates").and_then(Value::as_array_mut);
+    let pairs = pairs.into_iter().flatten();
+    let lists = pairs.flat_map(|pair| pair.as_object_mut().into_iter().flatten());
+    let details = lists.flat_map(|(_, list)| list.as_array_mut().into_iter().flatten());
+    for detail in details.filter_map(Value::as_object_mut) {
+        detail
+            .entry("days_until_expiration")
+            .or_insert_with(|| "0".into());
+        detail
+            .entry("subject_alt_names")
+            .or_insert_with(|| Value::Array(Vec::new()));
+    }
 }
 
 fn details(secret: &Received, pem: &[u8]) -> Vec<admin::CertificateDetails> {

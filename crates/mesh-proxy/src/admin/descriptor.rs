@@ -37,9 +37,17 @@ impl Drop for Descriptors {
 
 /// The page that is one message.
 pub(super) fn page<M: Message + Name>(message: &M) -> Reply {
+    page_with(message, |_| {})
+}
+
+/// The same, with a change.
+pub(super) fn page_with<M: Message + Name>(message: &M, change: impl FnOnce(&mut Value)) -> Reply {
     let printed = Descriptors::load().print(&M::full_name(), &message.encode_to_vec());
     match printed {
-        Ok(json) => Reply::json(&json),
+        Ok(mut json) => {
+            change(&mut json);
+            Reply::json(&json)
+        }
         Err(error) => Reply::refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
     }
 }

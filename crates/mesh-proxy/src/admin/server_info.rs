@@ -26,7 +26,7 @@ pub(super) fn answer(facts: &Arc<Facts>, _: &Query) -> Reply {
         State::PreInitializing => server_info::State::PreInitializing,
         State::Initializing => server_info::State::Initializing,
     };
-    descriptor::page(&admin::ServerInfo {
+    let info = admin::ServerInfo {
         version: format!("{}/{}/Clean/RELEASE/rustls", BUILD.revision, BUILD.version),
         state: state.into(),
         uptime_current_epoch: Some(uptime),
@@ -43,6 +43,10 @@ pub(super) fn answer(facts: &Arc<Facts>, _: &Query) -> Reply {
         }),
         node: Some(xds::node::node(settings)),
         ..Default::default()
+    };
+    descriptor::page_with(&info, |json| {
+        // Envoy prints it even if it is LIVE, the first of the enum.
+        json["state"] = state.as_str_name().into();
     })
 }
 

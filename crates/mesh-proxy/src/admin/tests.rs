@@ -112,6 +112,12 @@ async fn pages_are_messages_of_envoy() {
         let (_, ignored) = read.unwrap_or_else(|error| panic!("{target}: {error}"));
         assert!(ignored.is_empty(), "{target}: {ignored:?}");
     }
+    // Told even where it is the first of its enum, as scripts wait for it.
+    let info = admin.json("/server_info").await;
+    assert!(info["state"].is_string(), "{info}");
+    let certificates = admin.json("/certs").await;
+    let leaf = &certificates["certificates"][0]["cert_chain"][0];
+    assert!(leaf["days_until_expiration"].is_string(), "{certificates}");
     admin.stop().await;
 }
 
