@@ -6,7 +6,7 @@ mod target; // configuration, put into the data path
 
 use crate::{
     admin::{self, Application, Facts, Surface, readiness::CONFIGURATION},
-    config::{Command, Kind, Settings, Typed, Verb},
+    config::{Command, Kind, Settings, Typed, Verb, texts},
     drain::Drain,
     identity::{
         self, ControlPlane, Renewal,
@@ -72,8 +72,8 @@ pub fn run(command: Command) -> ExitCode {
 }
 
 fn settings(typed: Typed) -> Result<Settings> {
-    Settings::new(typed, std::env::vars())
-        .context("settings\nhint: mesh-proxy proxy sidecar --help")
+    Settings::new(typed, texts(std::env::vars_os()))
+        .map_err(|invalid| anyhow::anyhow!("{invalid}\nhint: --help tells what each setting takes"))
 }
 
 /// What both forms of the program have: settings, a log, readiness, a way to end.
@@ -215,8 +215,11 @@ fn capture_sockets(settings: &Settings) -> Result<Vec<(SocketAddr, TcpListener)>
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener> {
-    let hint = "hint: does another proxy run in this pod?";
-    socket::bind(address).with_context(|| format!("{address} can't be bound\n{hint}"))
+    socket::bind(address).map_err(|error| {
+        anyhow::anyhow!(
+            "{address} can't be bound: {error}\nhint: does another proxy run in this pod?"
+        )
+    })
 }
 
 /// All that stands beside the path, and the end.

@@ -5,7 +5,7 @@ mod node; // what the proxy says of itself
 mod proxy_config; // the `PROXY_CONFIG` variable
 mod settings; // what was typed → what it means
 
-pub use node::Node;
+pub use node::{Node, texts};
 pub use settings::{Addresses, Invalid, Paths, Settings};
 
 use std::{net::IpAddr, path::PathBuf};

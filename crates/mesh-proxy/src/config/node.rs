@@ -6,7 +6,7 @@ use mesh_model::{
     node::NodeId,
 };
 use serde_json::{Map, Value};
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, ffi::OsString, path::Path};
 
 /// Who the proxy is.
 #[derive(Clone, Debug)]
@@ -34,6 +34,16 @@ impl Node {
     pub fn label(&self, key: &str) -> &str {
         self.labels.get(key).map(String::as_str).unwrap_or_default()
     }
+}
+
+/// An environment as text. Variables that are not for us may hold any bytes.
+pub fn texts(
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> impl Iterator<Item = (String, String)> {
+    variables.filter_map(|(name, value)| {
+        let value = value.to_string_lossy().into_owned();
+        Some((name.into_string().ok()?, value))
+    })
 }
 
 /// Metadata from `ISTIO_META_*` (texts) and `ISTIO_METAJSON_*` (JSON).
@@ -122,6 +132,19 @@ mod tests {
         let errors =
             metadata_of(own(&[("ISTIO_METAJSON_X", "{")]).into_iter()).expect_err("broken");
         assert!(errors[0].starts_with("ISTIO_METAJSON_X: "), "{errors:?}");
+    }
+
+    #[test]
+    fn variables_of_others_may_hold_any_bytes() {
+        use std::os::unix::ffi::OsStringExt;
+        let bytes = |b: &[u8]| OsString::from_vec(b.to_vec());
+        let variables = [
+            (bytes(b"\xff"), bytes(b"x")),
+            (bytes(b"OTHER"), bytes(b"\xff")),
+            (bytes(b"ISTIO_META_X"), bytes(b"y")),
+        ];
+        let metadata = metadata_of(texts(variables.into_iter())).expect("valid");
+        assert_eq!(Value::Object(metadata), serde_json::json!({"X": "y"}));
     }
 
     #[test]
