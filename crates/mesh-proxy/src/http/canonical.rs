@@ -51,7 +51,7 @@ impl Canonical {
         if too_many(&parts.headers) {
             return Err(LocalReply::too_many_headers());
         }
-        if has_unknown_coding(&parts.headers) {
+        if super::header::has_unknown_coding(&parts.headers) {
             return Err(LocalReply::unknown_coding());
         }
         if parts.method == Method::CONNECT {
@@ -81,12 +81,6 @@ fn too_many(headers: &HeaderMap) -> bool {
     }
     let crumbs = headers.get_all(header::COOKIE).iter().count();
     count - crumbs.saturating_sub(1) > MAX_HEADERS
-}
-
-// A coding that we would take off without knowing what it is.
-fn has_unknown_coding(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
 }
 
 // The target decides if it names a host (RFC 9112 §3.2.2, RFC 9113 §8.3.1), else the one `host` header.

@@ -127,7 +127,6 @@ async fn serve_http1(
     let io = TokioIo::new(Watched::new(io, Arc::clone(&downstream.activity), None));
     let connection = http1::Builder::new()
         .preserve_header_case(downstream.manager.preserve_header_case)
-        .auto_date_header(false)
         .max_headers(MAX_HEADERS)
         .max_header_size(MAX_HEAD)
         .max_buf_size(MAX_BUFFER)
@@ -156,7 +155,6 @@ async fn serve_http2(
     let budget = Some(FrameBudget::default());
     let io = TokioIo::new(Watched::new(io, Arc::clone(&downstream.activity), budget));
     let connection = http2::Builder::new(LocalExec)
-        .auto_date_header(false)
         .max_concurrent_streams(streams)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)

@@ -189,12 +189,10 @@ impl LocalReply {
             _ => StatusCode::SERVICE_UNAVAILABLE,
         };
         let reason = failure.kind.reason();
-        let (text, detail) = match &failure.transport {
-            Some(transport) => (
-                format!("{reason}, transport failure reason: {transport}"),
-                format!("{reason}|{transport}"),
-            ),
-            None => (reason.to_owned(), reason.to_owned()),
+        // The client is not told of certificates and addresses; the log is.
+        let detail = match &failure.transport {
+            Some(transport) => format!("{reason}|{transport}"),
+            None => reason.to_owned(),
         };
         let retried = if retried {
             "retried and the latest "
@@ -203,7 +201,7 @@ impl LocalReply {
         };
         let details = format!("upstream_reset_before_response_started{{{detail}}}");
         Self::new(status, without_spaces(&details)).text(format!(
-            "upstream connect error or disconnect/reset before headers. {retried}reset reason: {text}"
+            "upstream connect error or disconnect/reset before headers. {retried}reset reason: {reason}"
         ))
     }
 
@@ -317,9 +315,7 @@ mod tests {
                 503,
                 "UF",
                 "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}",
-                format!(
-                    "{start}retried and the latest reset reason: remote connection failure, transport failure reason: delayed connect error: Connection refused"
-                ),
+                format!("{start}retried and the latest reset reason: remote connection failure"),
             ),
             (
                 LocalReply::upstream(&failure(FailureKind::Overflow), false),

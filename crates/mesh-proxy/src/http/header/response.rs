@@ -6,6 +6,13 @@ use http::StatusCode;
 use mesh_model::name::Direction;
 use std::time::Duration;
 
+/// Whether it is not clear where the body ends or what it is: two lengths, or a coding that only we could undo.
+pub(in crate::http) fn is_unclear(headers: &HeaderMap) -> bool {
+    let two_lengths = headers.contains_key(header::TRANSFER_ENCODING)
+        && headers.contains_key(header::CONTENT_LENGTH);
+    two_lengths || has_unknown_coding(headers)
+}
+
 /// Takes off what is between the server and us only. An upgrade stays.
 pub(in crate::http) fn arrived(status: StatusCode, headers: &mut HeaderMap) {
     if status != StatusCode::SWITCHING_PROTOCOLS {

@@ -211,6 +211,9 @@ impl<'a> Attempts<'a> {
         let began = Instant::now();
         let sent = self.exchange(&mut lease).await;
         let mut response = sent.map_err(|error| (error.failure, lease.is_reused()))?;
+        if header::response::is_unclear(response.headers()) {
+            return Err((Failure::sent(FailureKind::ProtocolError), lease.is_reused()));
+        }
         lease.learn(response.headers());
         header::response::service_time(response.headers_mut(), began.elapsed());
         Ok((response, lease))

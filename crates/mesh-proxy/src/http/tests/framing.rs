@@ -193,3 +193,40 @@ fn a_length_beside_a_coding_does_not_count() {
         }
     });
 }
+
+/// A response whose body could be read in two ways is not passed on, nor is its connection used again.
+#[test]
+fn ambiguous_responses_are_refused() {
+    run(async {
+        for headers in [
+            "content-length: 60\r\ntransfer-encoding: chunked",
+            "transfer-encoding: chunked\r\ncontent-length: 3",
+            "transfer-encoding: gzip, chunked",
+            "transfer-encoding: gzip",
+        ] {
+            let answer = format!("HTTP/1.1 200 OK\r\n{headers}\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+            let server = Server::scripted([script(async move |mut wire| {
+                wire.message().await;
+                wire.send(&answer).await;
+                wire.has_more().await;
+            })])
+            .await;
+            let proxy = Setup::to(&[server.address]).start().await;
+            let response = proxy.connect().await.exchange(NEXT).await;
+            assert!(
+                response.starts_with("HTTP/1.1 502 "),
+                "{headers}: {response}"
+            );
+            let seen = proxy.seen().await;
+            assert_eq!(
+                (seen.flags.as_str(), seen.details.as_str()),
+                (
+                    "UPE",
+                    "upstream_reset_before_response_started{protocol_error}"
+                ),
+                "{headers}"
+            );
+            assert_eq!(proxy.worker.pools.open_connections(), 0, "{headers}");
+        }
+    });
+}

@@ -45,6 +45,7 @@ fn what_is_not_there_is_told_as_envoy_tells_it() {
             );
             assert!(response.ends_with(&format!("\r\n\r\n{body}")), "{response}");
             assert_eq!(header(&response, "server"), Some("envoy"));
+            assert!(header(&response, "date").is_some(), "{response}");
             let seen = proxy.seen().await;
             assert_eq!((seen.status, seen.flags.as_str()), (Some(status), flags));
             assert_eq!(seen.details, details);
