@@ -7,6 +7,7 @@ mod walk; //     the steps
 
 use crate::{
     netns::Programs,
+    sandbox,
     stage::{self, Stage},
 };
 use anyhow::Result;
@@ -58,6 +59,7 @@ fn wait_for_the_end() -> Result<()> {
             signal(SignalKind::interrupt())?,
             signal(SignalKind::terminate())?,
         );
+        sandbox::ends_by_itself();
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}

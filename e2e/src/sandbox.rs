@@ -25,7 +25,7 @@ use std::{
     },
     path::{Path, PathBuf},
     process::{Child, Command, ExitCode},
-    sync::atomic::{AtomicI32, Ordering},
+    sync::atomic::{AtomicBool, AtomicI32, Ordering},
 };
 
 /// Set for the inner process: the folder of this sandbox.
@@ -41,6 +41,7 @@ pub(crate) const FOLDERS: &str = "/run/mesh";
 /// If we are not root, the kernel lacks a namespace, or `inside` fails.
 pub(crate) fn enter(inside: impl FnOnce() -> Result<ExitCode>) -> Result<ExitCode> {
     if std::env::var_os(INSIDE).is_some() {
+        end_at_once()?;
         isolate_mounts()?;
         return inside();
     }
@@ -75,8 +76,7 @@ pub(crate) fn outside() -> Result<BorrowedFd<'static>> {
 fn start(folder: &Path) -> Result<Child> {
     let network = fs::File::open("/proc/self/ns/net").context("our network namespace")?;
     fcntl(&network, FcntlArg::F_SETFD(FdFlag::empty()))?;
-    unshare(CloneFlags::CLONE_NEWPID)
-        .context("a new PID namespace\nhint: the kernel or the container forbids it")?;
+    unshare(CloneFlags::CLONE_NEWPID).map_err(|error| forbidden("a new PID namespace", &error))?;
     let mut command = Command::new("/proc/self/exe");
     command
         .args(std::env::args_os().skip(1))
@@ -92,9 +92,12 @@ fn start(folder: &Path) -> Result<Child> {
             Ok(())
         });
     }
-    command.spawn().context(
-        "namespaces for network and mounts\nhint: the kernel or the container forbids them",
-    )
+    let started = command.spawn();
+    started.map_err(|error| forbidden("namespaces for network and mounts", &error))
+}
+
+fn forbidden(what: &str, error: &dyn std::error::Error) -> anyhow::Error {
+    anyhow::anyhow!("{what}: {error}\nhint: the kernel or the container forbids it to this root")
 }
 
 /// Process to which signals are passed on.
@@ -117,6 +120,33 @@ fn wait(mut inner: Child) -> Result<ExitCode> {
     Ok(status
         .code()
         .map_or(ExitCode::FAILURE, |code| ExitCode::from(code as u8)))
+}
+
+/// Whether what runs inside ends by itself when it is told to.
+static ENDS_BY_ITSELF: AtomicBool = AtomicBool::new(false);
+
+/// From now on who runs inside hears that it is to end, and does.
+pub(crate) fn ends_by_itself() {
+    ENDS_BY_ITSELF.store(true, Ordering::Relaxed);
+}
+
+// The kernel keeps from the first process of a namespace the signals that it does not handle.
+fn end_at_once() -> Result<()> {
+    let action = nix::sys::signal::SigAction::new(
+        nix::sys::signal::SigHandler::Handler(exit_if_asked),
+        nix::sys::signal::SaFlags::SA_RESTART,
+        nix::sys::signal::SigSet::empty(),
+    );
+    // SAFETY: the handler only loads an atomic and ends the process, both of which a handler may.
+    unsafe { nix::sys::signal::sigaction(Signal::SIGTERM, &action) }?;
+    Ok(())
+}
+
+extern "C" fn exit_if_asked(_: i32) {
+    if !ENDS_BY_ITSELF.load(Ordering::Relaxed) {
+        // SAFETY: it runs nothing of ours.
+        unsafe { nix::libc::_exit(128 + Signal::SIGINT as i32) }
+    }
 }
 
 /// The first signal asks, the second ends it.

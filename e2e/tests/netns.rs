@@ -1,7 +1,15 @@
 //! The demo and the scenarios, in namespaces of their own, against what is known to be right.
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::Value;
-use std::process::{Command, Output};
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Command, Output, Stdio},
+};
 
 fn launcher(arguments: &[&str]) -> Output {
     let output = Command::new(env!("CARGO_BIN_EXE_mesh-e2e"))
@@ -96,6 +104,26 @@ fn the_demo_prints_what_the_article_prints() {
         ),
         "{routes:?}"
     );
+}
+
+/// Whoever changes their mind while it starts need not wait, and finds nothing left.
+#[test]
+#[ignore = "netns: needs root, iptables and iproute2"]
+fn the_demo_can_be_ended_while_it_starts() {
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_mesh-e2e"))
+        .arg("demo")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the launcher starts");
+    let out = demo.stdout.take().expect("its output");
+    let mut lines = BufReader::new(out).lines();
+    assert!(lines.next().is_some(), "it says that it begins");
+    let pid = demo.id();
+    kill(Pid::from_raw(pid as i32), Signal::SIGINT).expect("told to end");
+    let rest: Vec<_> = lines.map_while(Result::ok).collect();
+    assert!(!rest.iter().any(|l| l.contains("stay up")), "{rest:?}");
+    assert!(!demo.wait().expect("its end").success());
+    assert!(!Path::new("/run/mesh").join(pid.to_string()).exists());
 }
 
 #[test]
