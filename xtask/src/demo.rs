@@ -47,17 +47,23 @@ pub(crate) fn bench(arguments: &[String]) -> Outcome {
 fn launch(verb: &str, profile: Profile, found: &[OsString], arguments: &[String]) -> Outcome {
     let programs = build(PROGRAMS, profile)?;
     let launcher = programs.join("mesh-e2e");
-    let mut command = launcher_command(&launcher);
+    let mut command = launcher_command(&launcher, verb)?;
     run(command.arg(verb).args(found).args(arguments))
 }
 
 /// The launcher needs root for namespaces and rules; only it is run with sudo, so that what was built stays the user's.
-pub(crate) fn launcher_command(launcher: &Path) -> Command {
+pub(crate) fn launcher_command(launcher: &Path, verb: &str) -> Result<Command, String> {
     if system::is_root() {
-        return Command::new(launcher);
+        return Ok(Command::new(launcher));
+    }
+    if system::find("sudo").is_none() {
+        return Err(format!(
+            "namespaces and iptables need root, and there is no sudo\nhint: as root: {} {verb}",
+            launcher.display()
+        ));
     }
     println!("namespaces and iptables need root: running the launcher with sudo");
     let mut sudo = Command::new("sudo");
     sudo.arg("--").arg(launcher);
-    sudo
+    Ok(sudo)
 }

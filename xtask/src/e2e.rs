@@ -92,7 +92,7 @@ pub(crate) fn e2e(arguments: &[String]) -> Outcome {
     };
     let launcher = programs.join("mesh-e2e");
     let mut command = match provider {
-        Provider::Node | Provider::Netns => launcher_command(&launcher),
+        Provider::Node | Provider::Netns => launcher_command(&launcher, "play")?,
         Provider::Kind | Provider::Kubeconfig => Command::new(&launcher),
     };
     run(command.arg("play").args(found).args(rest))
