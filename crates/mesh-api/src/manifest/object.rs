@@ -11,6 +11,7 @@ use crate::k8s::api::core::v1::{
 };
 use crate::k8s::api::discovery::v1::EndpointSlice;
 use crate::k8s::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use crate::security::{self, PeerAuthentication};
 
 /// An object that the mesh reads, typed; anything else is [`Object::Other`].
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +30,7 @@ pub enum Object {
     ServiceAccount(Box<ServiceAccount>),
     ConfigMap(Box<ConfigMap>),
     Node(Box<Node>),
+    PeerAuthentication(Box<PeerAuthentication>),
     /// A kind that this version does not read: kept, so that it can be reported.
     Other(Box<Other>),
 }
@@ -60,6 +62,7 @@ macro_rules! for_typed {
             Object::ServiceAccount($object) => $body,
             Object::ConfigMap($object) => $body,
             Object::Node($object) => $body,
+            Object::PeerAuthentication($object) => $body,
             Object::Other($other) => $fallback,
         }
     };
@@ -90,6 +93,9 @@ impl Object {
             ("apps/v1", "Deployment") => Self::Deployment(typed(document)?),
             ("apps/v1", "ReplicaSet") => Self::ReplicaSet(typed(document)?),
             ("discovery.k8s.io/v1", "EndpointSlice") => Self::EndpointSlice(typed(document)?),
+            (version, "PeerAuthentication") if is_of(version, security::GROUP) => {
+                Self::PeerAuthentication(typed(document)?)
+            }
             _ => Self::Other(Box::new(Other::new(api_version, kind, document)?)),
         };
         let named = !object.name().is_empty() || object.metadata().generate_name.is_some();
@@ -151,6 +157,11 @@ impl Other {
             value: document.value.clone(),
         })
     }
+}
+
+/// Whether a version is of `group`; the versions of Istio's groups do not differ in form.
+fn is_of(api_version: &str, group: &str) -> bool {
+    api_version.split_once('/').is_some_and(|(g, _)| g == group)
 }
 
 fn typed<T: DeserializeOwned>(document: &Document) -> Result<Box<T>, Invalid> {
