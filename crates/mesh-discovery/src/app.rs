@@ -11,10 +11,18 @@ pub use failure::Failure;
 
 use crate::{
     ca::{
-        CertificateAuthority, caller::Authenticator, directory::CaDirectory,
-        server_certificate::ServerCertificate, service::CertificateService, token::TokenVerifier,
+        CertificateAuthority,
+        caller::{Authenticator, Tokens},
+        directory::{CaDirectory, CaError},
+        issuer_keys::KeyError,
+        review::TokenReviewer,
+        secret::CaSecret,
+        server_certificate::ServerCertificate,
+        service::CertificateService,
+        token::TokenVerifier,
     },
-    config::Settings,
+    config::{Settings, SourceSettings},
+    lead::{Election, RootCertificates, RootRotation},
     metrics::Metrics,
     push::{
         fixed_mesh::FixedMesh,
@@ -27,7 +35,7 @@ use crate::{
         http,
     },
     snapshot::{ClusterIdentity, World},
-    watch::{Folder, Problem, Source},
+    watch::{Cluster, Folder, Problem, Source},
 };
 use anyhow::Context as _;
 use mesh_runtime::{
@@ -64,6 +72,17 @@ struct App {
     metrics: Arc<Metrics>,
 }
 
+/// What comes of starting to read.
+struct Reading {
+    publications: Publications,
+    problems: Problems,
+    /// The way to the API server, if a cluster is read.
+    client: Option<kube::Client>,
+}
+
+/// Name of the Lease of who writes into the cluster.
+const LEASE: &str = "mesh-discovery";
+
 /// All that is needed to know and to sign identities.
 struct Identities {
     authority: Arc<CertificateAuthority>,
@@ -90,22 +109,26 @@ impl App {
                 "--meshConfig: the field is not executed by this version"
             );
         }
-        let synced = self.readiness.condition(
-            "sources",
-            format!("reading {}", self.settings.config_dir.display()),
-        );
+        let synced = self.readiness.condition("sources", "reading what there is");
         let signing = self.readiness.condition(
             "certificate authority",
             "waiting for the sources: they name the trust domain",
         );
-        let (publications, problems) = self.start_pipeline()?;
+        let Reading {
+            publications,
+            problems,
+            client,
+        } = self.start_pipeline().await?;
         let hub = self.hub(publications.clone());
         let pages = self.start_pages(sockets.http, sockets.monitoring, &hub, problems);
         if let Some(world) = self.first_world(publications, synced).await {
-            let identities = self.identities(&world)?;
+            let identities = self.identities(&world, client.as_ref()).await?;
             // What fails here for ever should be said now rather than per request.
             let _ = pages.authenticator.set(identities.authenticator.clone());
             self.start_renewal(&identities, hub.publications.clone());
+            if let Some(client) = client {
+                self.start_leading(client, &identities.authority);
+            }
             self.start_grpc(sockets.grpc, sockets.secure_grpc, &hub, identities);
             signing.met();
             tracing::info!("ready");
@@ -118,14 +141,31 @@ impl App {
         Ok(())
     }
 
-    fn start_pipeline(&self) -> Result<(Publications, Problems), Failure> {
+    async fn start_pipeline(&self) -> Result<Reading, Failure> {
+        match &self.settings.source {
+            SourceSettings::Folder(path) => {
+                let folder = Folder::open(path).map_err(|e| {
+                    Failure::hinted(
+                        anyhow::Error::new(e).context("--config-dir"),
+                        "a folder of Kubernetes YAML that this user may read",
+                    )
+                })?;
+                Ok(self.start_reading(folder, None))
+            }
+            SourceSettings::Cluster(access) => {
+                let client = access.connect().await?;
+                let cluster = Cluster::new(&client, &self.settings.namespace, &self.readiness);
+                Ok(self.start_reading(cluster, Some(client)))
+            }
+        }
+    }
+
+    fn start_reading(
+        &self,
+        source: impl Source + 'static,
+        client: Option<kube::Client>,
+    ) -> Reading {
         let settings = &self.settings;
-        let folder = Folder::open(&settings.config_dir).map_err(|e| {
-            Failure::hinted(
-                anyhow::Error::new(e).context("--config-dir"),
-                "a folder of Kubernetes YAML that this user may read",
-            )
-        })?;
         let world = World::empty(ClusterIdentity {
             domain: settings.domain.clone(),
             id: settings.cluster_id.clone(),
@@ -133,17 +173,22 @@ impl App {
         });
         let (pipeline, publications) =
             Pipeline::new(world, settings.debounce, self.metrics.clone());
-        let problems = folder.problems();
+        let problems = source.problems();
         match settings.mesh_config.clone() {
             Some(mesh) => {
-                self.start_reading(pipeline, FixedMesh::new(folder, mesh, &settings.namespace))
+                let source = FixedMesh::new(source, mesh, &settings.namespace);
+                self.run_pipeline(pipeline, source);
             }
-            None => self.start_reading(pipeline, folder),
+            None => self.run_pipeline(pipeline, source),
         }
-        Ok((publications, problems))
+        Reading {
+            publications,
+            problems,
+            client,
+        }
     }
 
-    fn start_reading(&self, pipeline: Pipeline, source: impl Source + 'static) {
+    fn run_pipeline(&self, pipeline: Pipeline, source: impl Source + 'static) {
         let end = self.shutdown.begun();
         self.tasks.spawn("pipeline", async move {
             tokio::select! {
@@ -214,14 +259,13 @@ impl App {
         Some(first.world.clone())
     }
 
-    fn identities(&self, world: &World) -> Result<Identities, Failure> {
+    async fn identities(
+        &self,
+        world: &World,
+        client: Option<&kube::Client>,
+    ) -> Result<Identities, Failure> {
         let (settings, trust_domain) = (&self.settings, &world.mesh().trust_domain);
-        let directory = CaDirectory::new(&settings.ca_dir);
-        let authority = Arc::new(CertificateAuthority::open(
-            directory,
-            trust_domain,
-            settings.lifetime,
-        )?);
+        let authority = Arc::new(self.authority(trust_domain, client).await?);
         let certificate = ServerCertificate::issue(authority.clone(), settings.dns_names.clone())
             .map_err(|e| {
             Failure::hinted(
@@ -229,20 +273,78 @@ impl App {
                 "--dns-names are DNS names or addresses, separated by commas",
             )
         })?;
-        let tokens = settings
-            .tokens
-            .clone()
-            .map(|tokens| TokenVerifier::open(tokens, trust_domain))
-            .transpose()?;
-        if tokens.is_none() {
-            tracing::warn!("no --token-key: workloads without a certificate cannot authenticate");
-        }
+        let tokens = self.tokens(trust_domain, client)?;
         Ok(Identities {
             authority,
             certificate: Arc::new(certificate),
             authenticator: Arc::new(Authenticator::new(tokens)),
             trust_domain: trust_domain.as_str().into(),
         })
+    }
+
+    /// What somebody has put into the directory goes before what replicas share in the cluster.
+    async fn authority(
+        &self,
+        trust_domain: &str,
+        client: Option<&kube::Client>,
+    ) -> Result<CertificateAuthority, CaError> {
+        let directory = CaDirectory::new(&self.settings.ca_dir);
+        let lifetime = self.settings.lifetime;
+        match client.filter(|_| !directory.is_filled()) {
+            Some(client) => {
+                let secret = CaSecret::new(client.clone(), &self.settings.namespace);
+                CertificateAuthority::open_secret(secret, trust_domain, lifetime).await
+            }
+            None => CertificateAuthority::open(directory, trust_domain, lifetime),
+        }
+    }
+
+    fn tokens(
+        &self,
+        trust_domain: &str,
+        client: Option<&kube::Client>,
+    ) -> Result<Tokens, KeyError> {
+        if let Some(client) = client {
+            let audiences = self.settings.token_audiences.clone();
+            let reviews = TokenReviewer::new(client.clone(), audiences, trust_domain);
+            return Ok(Tokens::Reviews(reviews));
+        }
+        match self.settings.tokens.clone() {
+            Some(tokens) => Ok(Tokens::Keys(TokenVerifier::open(tokens, trust_domain)?)),
+            None => {
+                tracing::warn!(
+                    "no --token-key: workloads without a certificate cannot authenticate"
+                );
+                Ok(Tokens::None)
+            }
+        }
+    }
+
+    /// Takes part in who writes into the cluster.
+    fn start_leading(&self, client: kube::Client, authority: &Arc<CertificateAuthority>) {
+        // Unlike the name of a pod, this is never another process's as well.
+        let identity = format!("{}_{:08x}", self.settings.pod_name, fastrand::u32(..));
+        let namespace = &self.settings.namespace;
+        let election = Election::new(client.clone(), namespace, LEASE, &identity);
+        let authority = authority.clone();
+        let longest = self.settings.lifetime.max;
+        let work = move || {
+            let certificates = RootCertificates::new(client.clone(), authority.changes()).run();
+            let trust_domain = authority.authority().trust_domain().to_owned();
+            let rotation = authority
+                .secret()
+                .map(|secret| RootRotation::new(secret.clone(), &trust_domain, longest).run());
+            async move {
+                match rotation {
+                    Some(rotation) => {
+                        tokio::join!(certificates, rotation);
+                    }
+                    None => certificates.await,
+                }
+            }
+        };
+        self.tasks
+            .spawn("leader", election.run(self.shutdown.clone(), work));
     }
 
     fn start_renewal(&self, identities: &Identities, publications: Publications) {

@@ -13,25 +13,36 @@ pub mod issuer_keys; // keys that tokens are checked with
 pub mod lifetime; // how long certificates live
 pub mod limit; // how often one caller may ask
 pub mod request; // signing requests
+pub mod review; // tokens, checked by the API server
+pub mod rotation; // a new root, step by step
+pub mod secret; // the Secret of a cluster
 pub mod server_certificate; // the certificate that port 15012 shows
 pub mod service; // the gRPC service
 pub mod token; // service account tokens
 
-use arc_swap::ArcSwap;
 use authority::Authority;
 use caller::Caller;
 use directory::{CaDirectory, CaError};
 use lifetime::Lifetime;
 use limit::CallerLimit;
 use request::SigningRequest;
+use secret::CaSecret;
 use std::{sync::Arc, time::SystemTime};
+use tokio::sync::watch;
 
 /// The authority in force, with what guards it. Shared by the certificate service and the TLS listener.
 pub struct CertificateAuthority {
-    directory: CaDirectory,
-    current: ArcSwap<Authority>,
+    material: Material,
+    current: watch::Sender<Arc<Authority>>,
     lifetime: Lifetime,
     limit: CallerLimit,
+}
+
+/// Where the authority's material lies.
+#[derive(Clone)]
+enum Material {
+    Directory(CaDirectory),
+    Secret(CaSecret),
 }
 
 /// Why no certificate was issued.
@@ -65,29 +76,67 @@ impl CertificateAuthority {
     ) -> Result<Self, CaError> {
         let now = SystemTime::now();
         let authority = directory.load_or_create(trust_domain, now)?;
-        Ok(Self {
-            directory,
-            current: ArcSwap::from_pointee(authority),
+        Ok(Self::new(
+            Material::Directory(directory),
+            authority,
+            lifetime,
+        ))
+    }
+
+    /// Opens the Secret of a cluster; makes it, with a self-signed root, if it is not there.
+    ///
+    /// # Errors
+    /// If it cannot be read or written, or its parts do not fit together.
+    pub async fn open_secret(
+        secret: CaSecret,
+        trust_domain: &str,
+        lifetime: Lifetime,
+    ) -> Result<Self, CaError> {
+        let now = SystemTime::now();
+        let authority = secret.load_or_create(trust_domain, now).await?;
+        Ok(Self::new(Material::Secret(secret), authority, lifetime))
+    }
+
+    fn new(material: Material, authority: Authority, lifetime: Lifetime) -> Self {
+        Self {
+            material,
+            current: watch::channel(Arc::new(authority)).0,
             lifetime,
             limit: CallerLimit::default(),
-        })
+        }
     }
 
     /// The signing material in force.
     pub fn authority(&self) -> Arc<Authority> {
-        self.current.load_full()
+        self.current.borrow().clone()
     }
 
-    /// Reads the directory again and says whether anything changed. What does not load leaves the old in force.
+    /// Follows the signing material.
+    pub fn changes(&self) -> watch::Receiver<Arc<Authority>> {
+        self.current.subscribe()
+    }
+
+    /// The Secret that the material lies in, if it does.
+    pub fn secret(&self) -> Option<&CaSecret> {
+        match &self.material {
+            Material::Directory(_) => None,
+            Material::Secret(secret) => Some(secret),
+        }
+    }
+
+    /// Reads the material again and says whether anything changed. What does not load leaves the old in force.
     ///
     /// # Errors
     /// As [`CertificateAuthority::open`].
-    pub fn reload(&self) -> Result<bool, CaError> {
-        let old = self.authority();
-        let new = self.directory.load(old.trust_domain(), SystemTime::now())?;
+    pub async fn reload(&self) -> Result<bool, CaError> {
+        let (old, now) = (self.authority(), SystemTime::now());
+        let new = match &self.material {
+            Material::Directory(directory) => directory.load(old.trust_domain(), now)?,
+            Material::Secret(secret) => secret.load(old.trust_domain(), now).await?,
+        };
         let changed = new != *old;
         if changed {
-            self.current.store(Arc::new(new));
+            self.current.send_replace(Arc::new(new));
         }
         Ok(changed)
     }

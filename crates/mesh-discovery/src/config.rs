@@ -5,7 +5,7 @@ mod listen; // addresses to listen on
 mod settings; // what was typed → what it means
 
 pub use listen::ListenAddress;
-pub use settings::{Debounce, Invalid, Settings};
+pub use settings::{Debounce, Invalid, Settings, SourceSettings};
 
 use std::path::PathBuf;
 
@@ -30,7 +30,9 @@ pub enum Verb {
 }
 
 const AFTER_HELP: &str = "\
-Example:
+Examples:
+  mesh-discovery discovery                          (in a pod: watches its cluster)
+  mesh-discovery discovery --kubeconfig ./admin.conf
   mesh-discovery discovery --config-dir ./manifests --ca-dir ./ca --token-key ./issuer.pub.pem
 
 Ports: 8080 debug and readiness (loopback), 15010 xDS without TLS (loopback), 15012 xDS and certificates over TLS,
@@ -39,14 +41,21 @@ Ports: 8080 debug and readiness (loopback), 15010 xDS without TLS (loopback), 15
 /// What was typed, or set in the environment.
 #[derive(Debug, clap::Args)]
 pub struct Typed {
-    /// Folder of Kubernetes and Istio YAML; it is watched.
+    /// Folder of Kubernetes and Istio YAML, instead of a cluster; it is watched.
     #[arg(
         long,
         alias = "configDir",
         value_name = "DIR",
         help_heading = "Sources"
     )]
-    pub config_dir: PathBuf,
+    pub config_dir: Option<PathBuf>,
+    /// File that says which cluster to watch. Default: the cluster that this process runs in, else the user's own file
+    /// (KUBECONFIG, ~/.kube/config).
+    #[arg(long, value_name = "FILE", help_heading = "Sources")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig; its current one if this is not given.
+    #[arg(long, value_name = "NAME", help_heading = "Sources")]
+    pub context: Option<String>,
     /// File with Istio's MeshConfig; it is read at the start. Default: the ConfigMap `istio`, else Istio's defaults.
     #[arg(long = "meshConfig", value_name = "FILE", help_heading = "Sources")]
     pub mesh_config: Option<PathBuf>,
@@ -111,18 +120,18 @@ pub struct Typed {
     )]
     pub monitoring_addr: ListenAddress,
 
-    /// Folder of the certificate authority: ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem. An empty one gets a
-    /// self-signed root.
+    /// Folder of the certificate authority: ca-cert.pem, ca-key.pem, root-cert.pem, cert-chain.pem. Default: /etc/cacerts
+    /// with a cluster, where an empty or missing one means the Secret istio-ca-secret; else ./ca, where an empty one
+    /// gets a self-signed root.
     #[arg(
         long,
         env = "CA_DIR",
-        default_value = "./ca",
         value_name = "DIR",
         help_heading = "Certificates"
     )]
-    pub ca_dir: PathBuf,
-    /// Public key (PEM) or keys (JWK set) of the issuer of service account tokens. Without it only certificates
-    /// authenticate.
+    pub ca_dir: Option<PathBuf>,
+    /// Public key (PEM) or keys (JWK set) of the issuer of service account tokens, for --config-dir. Without it only
+    /// certificates authenticate. With a cluster the API server is asked instead.
     #[arg(
         long,
         env = "TOKEN_KEY",

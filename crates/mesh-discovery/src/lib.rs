@@ -20,6 +20,9 @@ pub mod serve;
 // who is who: identities and certificates
 pub mod ca;
 
+// what one replica alone writes into the cluster
+pub mod lead;
+
 // beside the path: the only wiring, the table of settings, what is counted
 pub mod app;
 pub mod config;

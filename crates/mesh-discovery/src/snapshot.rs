@@ -7,6 +7,7 @@ mod age;
 mod build;
 mod change;
 mod endpoints;
+mod peers;
 mod protocol;
 mod service;
 mod services;
@@ -16,6 +17,7 @@ mod workloads;
 pub use age::Age;
 pub use change::Change;
 pub use endpoints::{ServiceEndpoint, ServiceEndpoints};
+pub use peers::{MtlsMode, MutualTls, PeerPolicies};
 pub use protocol::{Protocol, Traffic};
 pub use service::{Resolution, Service, ServicePort, TargetPort};
 pub use services::Services;
@@ -32,6 +34,7 @@ pub struct World {
     mesh: Arc<MeshConfig>,
     services: Arc<Services>,
     workloads: Arc<Workloads>,
+    peers: Arc<PeerPolicies>,
     /// By host name of the service.
     endpoints: Arc<HashMap<Arc<str>, Arc<ServiceEndpoints>>>,
 }
@@ -65,6 +68,7 @@ impl World {
             mesh: Arc::default(),
             services: Arc::default(),
             workloads: Arc::default(),
+            peers: Arc::default(),
             endpoints: Arc::default(),
         }
     }

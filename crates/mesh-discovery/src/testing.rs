@@ -9,6 +9,7 @@ use mesh_model::node::Capabilities;
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
+pub(crate) mod api; // an API server that can be made to fail
 pub(crate) mod plane; // a control plane
 pub(crate) mod secure; // the same over TLS
 pub(crate) mod tokens; // service account tokens
@@ -102,7 +103,7 @@ pub(crate) fn node_id(pod: &str, ip: &str) -> String {
 /// A problem of a source.
 pub(crate) fn problem() -> Problem {
     Problem {
-        file: "broken.yaml".into(),
+        place: "broken.yaml".into(),
         line: Some(3),
         reason: "no YAML".into(),
         effect: Effect::LastGoodStateKept,

@@ -3,18 +3,27 @@
 //! A source is read by one task, which writes the stores and makes the next snapshot. What a source cannot understand
 //! never reaches the stores: it is a [`Problem`], listed and logged.
 
+mod cluster;
 mod delta;
 mod folder;
+mod patience;
 mod problem;
+mod reading;
 mod stores;
 
+pub use cluster::{Access, AccessError, Cluster};
 pub use delta::{Delta, InvalidMeshConfig, Kind, ObjectRef, Stored, Use};
 pub use folder::{Folder, OpenError};
+pub(crate) use patience::Patience;
 pub use problem::{Effect, Problem};
 pub use stores::{Stores, Touched};
 
 use std::{future::Future, sync::Arc};
 use tokio::sync::watch;
+
+/// The API server closes a watch after so many seconds, and it is taken up again where it was: a connection that has
+/// died without a word is noticed no later.
+pub(crate) const WATCH_SECONDS: u32 = 60;
 
 /// Yields the objects of a cluster.
 pub trait Source: Send {

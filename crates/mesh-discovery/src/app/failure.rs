@@ -3,6 +3,7 @@
 use crate::{
     ca::{directory::CaError, issuer_keys::KeyError},
     serve::listen::BindError,
+    watch::AccessError,
 };
 
 /// Why the control plane cannot run, and what the operator can do about it.
@@ -41,6 +42,16 @@ impl From<CaError> for Failure {
         let hint = error.hint();
         Self::hinted(
             anyhow::Error::new(error).context("no certificate authority"),
+            hint,
+        )
+    }
+}
+
+impl From<AccessError> for Failure {
+    fn from(error: AccessError) -> Self {
+        let hint = error.hint();
+        Self::hinted(
+            anyhow::Error::new(error).context("no way to the cluster"),
             hint,
         )
     }

@@ -1,4 +1,4 @@
-//! What is read and issued again while the process runs: the authority's files, the keys of tokens, the control plane's
+//! What is read and issued again while the process runs: the authority's material, the keys of tokens, the control plane's
 //! own certificate.
 
 use crate::{
@@ -48,7 +48,7 @@ impl Renewal {
 
     pub(super) async fn run(mut self, shutdown: Shutdown) {
         loop {
-            self.look(SystemTime::now());
+            self.look(SystemTime::now()).await;
             tokio::select! {
                 () = tokio::time::sleep(EVERY) => {}
                 () = shutdown.begun() => return,
@@ -56,23 +56,23 @@ impl Renewal {
         }
     }
 
-    fn look(&mut self, now: SystemTime) {
-        match self.authority.reload() {
+    async fn look(&mut self, now: SystemTime) {
+        match self.authority.reload().await {
             Ok(changed) => {
                 self.mended("authority");
                 if changed {
                     tracing::info!(
-                        "the files of the certificate authority have changed, new ones are in force"
+                        "the material of the certificate authority has changed, the new is in force"
                     );
                 }
             }
             Err(e) => self.wrong(
                 "authority",
-                "the files of the certificate authority have changed, the old ones stay in force",
+                "the material of the certificate authority cannot be read, the old stays in force",
                 &e,
             ),
         }
-        if let Some(tokens) = self.authenticator.tokens() {
+        if let Some(tokens) = self.authenticator.keys() {
             match tokens.reload() {
                 Ok(()) => self.mended("tokens"),
                 Err(e) => self.wrong(
@@ -176,12 +176,12 @@ mod tests {
             publications,
             metrics.clone(),
         );
-        renewal.look(SystemTime::now());
+        renewal.look(SystemTime::now()).await;
         assert!(renewal.said.is_empty() && metrics.root_expiry_seconds.get() > 0);
         let key = dir.path().join("ca-key.pem");
         let good = std::fs::read(&key).expect("key");
         std::fs::write(&key, "broken").expect("written");
-        renewal.look(SystemTime::now());
+        renewal.look(SystemTime::now()).await;
         assert!(
             renewal.said["authority"].contains("private key"),
             "{:?}",
@@ -189,11 +189,11 @@ mod tests {
         );
         assert!(authority.authority().not_after() > SystemTime::now());
         std::fs::write(&key, good).expect("written");
-        renewal.look(SystemTime::now());
+        renewal.look(SystemTime::now()).await;
         assert!(renewal.said.is_empty());
         let other = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata: {mesh: 'trustDomain: other'}\n";
         publisher.send_replace(Some(Arc::new(Published::first(world(other)))));
-        renewal.look(SystemTime::now());
+        renewal.look(SystemTime::now()).await;
         assert!(
             renewal.said["trust domain"].contains("other is configured"),
             "{:?}",

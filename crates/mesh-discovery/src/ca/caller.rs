@@ -1,6 +1,9 @@
 //! Who calls: the identity behind a request, proven by a client certificate or a token.
 
-use super::token::{TokenError, TokenVerifier};
+use super::{
+    review::TokenReviewer,
+    token::{TokenError, TokenVerifier},
+};
 use mesh_model::SpiffeId;
 use rustls_pki_types::CertificateDer;
 use std::{fmt, net::SocketAddr};
@@ -52,6 +55,13 @@ pub enum CallerError {
     Token(#[from] TokenError),
 }
 
+impl CallerError {
+    /// Whether the same credentials may be accepted later.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Token(TokenError::Unavailable(_)))
+    }
+}
+
 impl Caller {
     /// What rate limits count by: the pod where it is known, else the identity.
     pub fn key(&self) -> String {
@@ -71,12 +81,24 @@ impl fmt::Display for Caller {
 /// Checks credentials. Shared by the certificate service and ADS.
 #[derive(Debug, Default)]
 pub struct Authenticator {
-    tokens: Option<TokenVerifier>,
+    tokens: Tokens,
+}
+
+/// Who checks tokens.
+#[derive(Debug, Default)]
+pub enum Tokens {
+    /// Nobody: they are refused.
+    #[default]
+    None,
+    /// We do, by the keys of their issuer.
+    Keys(TokenVerifier),
+    /// The API server.
+    Reviews(TokenReviewer),
 }
 
 impl Authenticator {
-    /// With the tokens of one issuer, or without tokens.
-    pub fn new(tokens: Option<TokenVerifier>) -> Self {
+    /// With what checks tokens.
+    pub fn new(tokens: Tokens) -> Self {
         Self { tokens }
     }
 
@@ -85,7 +107,7 @@ impl Authenticator {
     ///
     /// # Errors
     /// If nothing proves an identity.
-    pub fn authenticate(
+    pub async fn authenticate(
         &self,
         certificate: Option<&SpiffeId>,
         authorization: Option<&str>,
@@ -102,13 +124,19 @@ impl Authenticator {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
             _ => return Err(CallerError::Scheme),
         };
-        let tokens = self.tokens.as_ref().ok_or(CallerError::NoIssuer)?;
-        Ok(tokens.verify(token)?)
+        match &self.tokens {
+            Tokens::None => Err(CallerError::NoIssuer),
+            Tokens::Keys(keys) => Ok(keys.verify(token)?),
+            Tokens::Reviews(reviews) => Ok(reviews.verify(token).await?),
+        }
     }
 
-    /// The verifier of tokens, if there is one.
-    pub fn tokens(&self) -> Option<&TokenVerifier> {
-        self.tokens.as_ref()
+    /// The verifier of tokens by keys, if there is one.
+    pub fn keys(&self) -> Option<&TokenVerifier> {
+        match &self.tokens {
+            Tokens::Keys(keys) => Some(keys),
+            Tokens::None | Tokens::Reviews(_) => None,
+        }
     }
 }
 
@@ -157,17 +185,16 @@ mod tests {
         assert_eq!(id(&[]), None);
     }
 
-    #[test]
-    fn says_what_is_missing() {
+    #[tokio::test]
+    async fn says_what_is_missing() {
         let nobody = Authenticator::default();
-        assert_eq!(nobody.authenticate(None, None), Err(CallerError::None));
-        assert_eq!(
-            nobody.authenticate(None, Some("Basic abc")),
-            Err(CallerError::Scheme)
-        );
-        assert_eq!(
-            nobody.authenticate(None, Some("Bearer abc")),
-            Err(CallerError::NoIssuer)
-        );
+        let cases = [
+            (None, CallerError::None),
+            (Some("Basic abc"), CallerError::Scheme),
+            (Some("Bearer abc"), CallerError::NoIssuer),
+        ];
+        for (header, why) in cases {
+            assert_eq!(nobody.authenticate(None, header).await, Err(why));
+        }
     }
 }

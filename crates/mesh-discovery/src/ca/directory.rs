@@ -12,6 +12,7 @@
 use super::{
     authority::{Authority, AuthorityError},
     bundle::{Bundle, BundleError},
+    secret::{self, SecretError},
 };
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -21,10 +22,10 @@ use std::{
     time::SystemTime,
 };
 
-const CA_CERT: &str = "ca-cert.pem";
-const CA_KEY: &str = "ca-key.pem";
-const ROOT_CERT: &str = "root-cert.pem";
-const CERT_CHAIN: &str = "cert-chain.pem";
+pub(super) const CA_CERT: &str = "ca-cert.pem";
+pub(super) const CA_KEY: &str = "ca-key.pem";
+pub(super) const ROOT_CERT: &str = "root-cert.pem";
+pub(super) const CERT_CHAIN: &str = "cert-chain.pem";
 const FILES: [&str; 4] = [ROOT_CERT, CERT_CHAIN, CA_CERT, CA_KEY];
 const LOCK: &str = ".lock";
 
@@ -72,12 +73,20 @@ pub enum CaError {
     /// A self-signed root could not be made.
     #[error("cannot make a self-signed root")]
     SelfSigned(#[from] rcgen::Error),
+    /// The Secret of the cluster gives no authority.
+    #[error("the Secret {} is not usable", secret::NAME)]
+    Secret(#[from] SecretError),
 }
 
 impl CaDirectory {
     /// The directory at `path`; nothing is read yet.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
+    }
+
+    /// Whether somebody has put the files of an authority there.
+    pub fn is_filled(&self) -> bool {
+        self.path.join(CA_KEY).exists()
     }
 
     /// Loads the files, after making a self-signed root if there are none.
@@ -217,6 +226,7 @@ impl CaError {
             Self::Authority { .. } => {
                 "ca-key.pem must be the key of ca-cert.pem, and cert-chain.pem must lead from it to root-cert.pem"
             }
+            Self::Secret(e) => e.hint(),
             Self::SelfSigned(_) => "the trust domain must be a plain DNS name",
         }
     }

@@ -49,7 +49,8 @@ impl IstioCertificateService for CertificateService {
         request: Request<IstioCertificateRequest>,
     ) -> Result<Response<IstioCertificateResponse>, Status> {
         self.metrics.csr_count.increment();
-        let caller = authenticate(&self.authenticator, &request)
+        let caller = authenticate(&self.authenticator, Credentials::of(&request))
+            .await
             .inspect_err(|_| self.metrics.authentication_failures.increment())?;
         let message = request.into_inner();
         refuse_unsupported(&message)?;
@@ -72,26 +73,48 @@ impl IstioCertificateService for CertificateService {
     }
 }
 
+/// What a gRPC request brings along to prove who sent it.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    peer: Option<Peer>,
+    authorization: Option<String>,
+}
+
+impl Credentials {
+    /// Those of a request.
+    pub fn of<T>(request: &Request<T>) -> Self {
+        let header = request.metadata().get("authorization");
+        Self {
+            peer: request.extensions().get::<Peer>().cloned(),
+            authorization: header.map(|value| value.to_str().unwrap_or_default().to_owned()),
+        }
+    }
+}
+
 /// Who sent a gRPC request.
 ///
 /// # Errors
-/// `UNAUTHENTICATED` if nothing proves an identity.
-pub fn authenticate<T>(
+/// `UNAUTHENTICATED` if nothing proves an identity, `UNAVAILABLE` if nobody can say.
+pub async fn authenticate(
     authenticator: &Authenticator,
-    request: &Request<T>,
+    credentials: Credentials,
 ) -> Result<Caller, Status> {
-    let peer = request.extensions().get::<Peer>();
-    let authorization = request
-        .metadata()
-        .get("authorization")
-        .map(|value| value.to_str().unwrap_or_default());
-    authenticator
-        .authenticate(peer.and_then(|p| p.identity.as_ref()), authorization)
-        .map_err(|e| {
-            let address = peer.map(|p| p.address);
-            tracing::warn!(?address, reason = %e, "refused an unauthenticated caller");
-            Status::unauthenticated(e.to_string())
-        })
+    let Credentials {
+        peer,
+        authorization,
+    } = credentials;
+    let identity = peer.as_ref().and_then(|p| p.identity.as_ref());
+    let caller = authenticator
+        .authenticate(identity, authorization.as_deref())
+        .await;
+    caller.map_err(|e| {
+        let address = peer.map(|p| p.address);
+        tracing::warn!(?address, reason = %e, "refused an unauthenticated caller");
+        match e.is_temporary() {
+            true => Status::unavailable(e.to_string()),
+            false => Status::unauthenticated(e.to_string()),
+        }
+    })
 }
 
 fn refuse_unsupported(message: &IstioCertificateRequest) -> Result<(), Status> {

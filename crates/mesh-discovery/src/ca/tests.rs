@@ -167,7 +167,7 @@ async fn a_changed_directory_changes_authority_and_server_certificate() {
     let (a, b) = (setup(), setup());
     let server = ServerCertificate::issue(a.ca.clone(), vec!["localhost".into()]).expect("server");
     let now = SystemTime::now();
-    assert!(!a.ca.reload().expect("unchanged"));
+    assert!(!a.ca.reload().await.expect("unchanged"));
     assert!(!server.renew(now).expect("not due"));
     for name in [
         "root-cert.pem",
@@ -177,7 +177,7 @@ async fn a_changed_directory_changes_authority_and_server_certificate() {
     ] {
         std::fs::copy(b._dir.path().join(name), a._dir.path().join(name)).expect("copied");
     }
-    assert!(a.ca.reload().expect("changed"));
+    assert!(a.ca.reload().await.expect("changed"));
     assert!(server.renew(now).expect("renewed"));
     assert_eq!(*a.ca.authority(), *b.ca.authority());
     let (key, csr) = key_and_csr();
@@ -188,6 +188,6 @@ async fn a_changed_directory_changes_authority_and_server_certificate() {
             .is_ok()
     );
     std::fs::write(a._dir.path().join("ca-key.pem"), "broken").expect("written");
-    a.ca.reload().expect_err("broken");
+    a.ca.reload().await.expect_err("broken");
     assert_eq!(*a.ca.authority(), *b.ca.authority());
 }

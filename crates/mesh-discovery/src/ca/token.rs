@@ -14,9 +14,9 @@ use serde::Deserialize;
 use std::path::PathBuf;
 
 /// Longest token taken, in bytes.
-const MAX_BYTES: usize = 16 << 10;
+pub(super) const MAX_BYTES: usize = 16 << 10;
 /// How far clocks may differ, in seconds.
-const SKEW_S: u64 = 60;
+pub(super) const SKEW_S: u64 = 60;
 /// Prefix of a service account's `sub`.
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 
@@ -75,6 +75,12 @@ pub enum TokenError {
     /// `sub` and `kubernetes.io` disagree.
     #[error("the token's claims sub and kubernetes.io name different service accounts")]
     Contradiction,
+    /// The API server does not accept it.
+    #[error("the API server does not accept the token: {0}")]
+    Refused(String),
+    /// The API server does not say.
+    #[error("the API server cannot be asked for the token, try again: {0}")]
+    Unavailable(String),
 }
 
 #[derive(Deserialize)]
@@ -181,12 +187,7 @@ impl TokenVerifier {
     }
 
     fn caller(&self, claims: Claims) -> Result<Caller, TokenError> {
-        let (namespace, service_account) = claims
-            .sub
-            .strip_prefix(SERVICE_ACCOUNT)
-            .and_then(|rest| rest.split_once(':'))
-            .filter(|(namespace, name)| is_dns_name(namespace) && is_dns_name(name))
-            .ok_or(TokenError::Subject)?;
+        let (namespace, service_account) = service_account(&claims.sub)?;
         let kubernetes = claims.kubernetes.as_ref();
         let contradicts = |claim: Option<&String>, value: &str| claim.is_some_and(|c| c != value);
         if contradicts(kubernetes.and_then(|k| k.namespace.as_ref()), namespace)
@@ -200,14 +201,27 @@ impl TokenVerifier {
             return Err(TokenError::Contradiction);
         }
         Ok(Caller {
-            identity: SpiffeId {
-                trust_domain: self.trust_domain.clone(),
-                namespace: namespace.into(),
-                service_account: service_account.into(),
-            },
+            identity: identity(&self.trust_domain, namespace, service_account),
             pod: claims.kubernetes.and_then(|k| k.pod).map(|pod| pod.name),
             proof: Proof::Token,
         })
+    }
+}
+
+/// Namespace and name of the service account that a subject names.
+pub(super) fn service_account(subject: &str) -> Result<(&str, &str), TokenError> {
+    let name = subject.strip_prefix(SERVICE_ACCOUNT);
+    name.and_then(|name| name.split_once(':'))
+        .filter(|(namespace, name)| is_dns_name(namespace) && is_dns_name(name))
+        .ok_or(TokenError::Subject)
+}
+
+/// The identity of a service account.
+pub(super) fn identity(trust_domain: &str, namespace: &str, service_account: &str) -> SpiffeId {
+    SpiffeId {
+        trust_domain: trust_domain.into(),
+        namespace: namespace.into(),
+        service_account: service_account.into(),
     }
 }
 

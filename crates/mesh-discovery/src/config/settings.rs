@@ -1,15 +1,18 @@
 //! What was typed → what it means, checked, with all errors at once.
 
 use super::{ListenAddress, Typed};
-use crate::ca::{lifetime::Lifetime, token::TokenSettings};
+use crate::{
+    ca::{lifetime::Lifetime, token::TokenSettings},
+    watch::Access,
+};
 use mesh_api::mesh_config::MeshConfig;
 use std::{fs, path::PathBuf, time::Duration};
 
 /// All settings, checked.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Folder of manifests.
-    pub config_dir: PathBuf,
+    /// Where the objects come from.
+    pub source: SourceSettings,
     /// Settings of the mesh from a file; `None`: they come from the manifests.
     pub mesh_config: Option<MeshConfig>,
     /// DNS domain of the cluster.
@@ -30,8 +33,10 @@ pub struct Settings {
     pub monitoring: ListenAddress,
     /// Folder of the authority.
     pub ca_dir: PathBuf,
-    /// What tokens are checked against.
+    /// What tokens are checked against, where that is not the API server.
     pub tokens: Option<TokenSettings>,
+    /// Audiences of which tokens must name one.
+    pub token_audiences: Vec<String>,
     /// Names of the control plane's own certificate.
     pub dns_names: Vec<String>,
     /// Lifetimes of workload certificates.
@@ -52,6 +57,15 @@ pub struct Settings {
     pub ignored: Vec<String>,
 }
 
+/// Where the objects come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceSettings {
+    /// A folder of manifests.
+    Folder(PathBuf),
+    /// A cluster.
+    Cluster(Access),
+}
+
 /// When changes are pushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Debounce {
@@ -70,6 +84,11 @@ impl Default for Debounce {
     }
 }
 
+/// Where an authority's files are mounted in a pod (the Secret `cacerts`).
+const MOUNTED_CA: &str = "/etc/cacerts";
+/// Where they lie without a cluster.
+const OWN_CA: &str = "./ca";
+
 /// Settings that can't be executed, all of them, each with a hint where there is one.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
@@ -86,7 +105,7 @@ impl Settings {
             .mesh_config
             .as_ref()
             .and_then(|file| check.mesh_config(file));
-        check.folder(&typed.config_dir);
+        let source = check.source(typed.config_dir, typed.kubeconfig, typed.context);
         check.names(&typed.dns_names);
         let dns_names = match typed.dns_names {
             names if names.is_empty() => own_names(&typed.namespace, &typed.domain),
@@ -118,13 +137,21 @@ impl Settings {
                 "--token-key FILE gives the issuer's public key",
             );
         }
+        let in_cluster = matches!(source, SourceSettings::Cluster(_));
+        if typed.token_key.is_some() && in_cluster {
+            check.error(
+                "--token-key: has no meaning with a cluster",
+                "the API server checks the tokens that it has issued",
+            );
+        }
+        let ca_dir = if in_cluster { MOUNTED_CA } else { OWN_CA };
         let tokens = typed.token_key.map(|key_file| TokenSettings {
             key_file,
             issuer: typed.token_issuer,
-            audiences: typed.token_audience,
+            audiences: typed.token_audience.clone(),
         });
         let settings = Self {
-            config_dir: typed.config_dir,
+            source,
             mesh_config: mesh,
             domain: typed.domain,
             cluster_id: typed.cluster_id,
@@ -134,8 +161,9 @@ impl Settings {
             grpc: typed.grpc_addr,
             secure_grpc: typed.secure_grpc_addr,
             monitoring: typed.monitoring_addr,
-            ca_dir: typed.ca_dir,
+            ca_dir: typed.ca_dir.unwrap_or_else(|| ca_dir.into()),
             tokens,
+            token_audiences: typed.token_audience,
             dns_names,
             lifetime,
             debounce,
@@ -201,6 +229,28 @@ impl Check {
                 None
             }
         }
+    }
+
+    fn source(
+        &mut self,
+        folder: Option<PathBuf>,
+        kubeconfig: Option<PathBuf>,
+        context: Option<String>,
+    ) -> SourceSettings {
+        let Some(folder) = folder else {
+            return SourceSettings::Cluster(Access {
+                kubeconfig,
+                context,
+            });
+        };
+        if kubeconfig.is_some() || context.is_some() {
+            self.error(
+                "--config-dir: has no meaning beside --kubeconfig or --context",
+                "a folder is read instead of a cluster: leave one of them out",
+            );
+        }
+        self.folder(&folder);
+        SourceSettings::Folder(folder)
     }
 
     fn folder(&mut self, folder: &PathBuf) {

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     ca::{
         caller::{Authenticator, Peer},
-        service::authenticate,
+        service::{Credentials, authenticate},
     },
     metrics::Metrics,
     push::pipeline::Publications,
@@ -75,7 +75,8 @@ impl Discovery for Ads {
         let caller = match &self.authenticator {
             None => None,
             Some(authenticator) => Some(
-                authenticate(authenticator, &requests)
+                authenticate(authenticator, Credentials::of(&requests))
+                    .await
                     .inspect_err(|_| self.hub.metrics.authentication_failures.increment())?,
             ),
         };

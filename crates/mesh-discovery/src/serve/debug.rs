@@ -179,12 +179,15 @@ async fn let_in(
     next: Next,
 ) -> Result<Response, Refused> {
     let authenticator = pages.authenticator.get().map(Arc::as_ref);
+    // The request itself cannot be shared with what is waited for.
+    let headers = request.headers().clone();
     let visitor = Visitor::of(
         address.ip(),
-        request.headers(),
+        &headers,
         authenticator,
         &pages.about.namespace,
-    )?;
+    )
+    .await?;
     request.extensions_mut().insert(visitor);
     Ok(next.run(request).await)
 }

@@ -3,7 +3,7 @@
 //! What it says decides only what it is sent, so it must fit the identity that it has proven: a workload may ask for
 //! the configuration of its own namespace and service account, for no other.
 
-use crate::{ca::caller::Caller, translate::Proxy};
+use crate::{ca::caller::Caller, snapshot::World, translate::Proxy};
 use mesh_model::{
     endpoint::Locality,
     node::{Capabilities, InvalidNodeId, NodeId, ProxyType, extension},
@@ -50,6 +50,26 @@ pub enum NodeError {
         /// What it has proven.
         identity: String,
     },
+    /// Another pod than that of its token.
+    #[error("node `{node}` is not the pod that its token is bound to, {bound}")]
+    Pod {
+        /// The node id.
+        node: String,
+        /// The pod of the token.
+        bound: String,
+    },
+    /// A pod that runs under another service account than that of its identity.
+    #[error(
+        "node `{node}` claims to be a pod of service account {account}, but its identity is {identity}"
+    )]
+    PodAccount {
+        /// The node id.
+        node: String,
+        /// The service account of the pod.
+        account: String,
+        /// What it has proven.
+        identity: String,
+    },
 }
 
 impl Client {
@@ -75,11 +95,12 @@ impl Client {
         Ok(Self { proxy, metadata })
     }
 
-    /// Checks what it claims against what it has proven.
+    /// Checks what it claims against what it has proven, and against the pod that it claims to be, if that is in the
+    /// world already.
     ///
     /// # Errors
     /// If it claims to be somebody else.
-    pub fn check(&self, caller: &Caller) -> Result<(), NodeError> {
+    pub fn check(&self, caller: &Caller, world: &World) -> Result<(), NodeError> {
         let (node, identity) = (&self.proxy.id, &caller.identity);
         let claims = [node.namespace.as_str(), self.text("NAMESPACE")];
         let stranger = |claimed: &&&str| !claimed.is_empty() && **claimed != identity.namespace;
@@ -98,7 +119,22 @@ impl Client {
                 identity: identity.to_string(),
             });
         }
-        Ok(())
+        if let Some(bound) = caller.pod.as_ref().filter(|pod| **pod != node.pod) {
+            return Err(NodeError::Pod {
+                node: node.to_string(),
+                bound: bound.clone(),
+            });
+        }
+        match self.proxy.workload(world) {
+            Some(pod) if *pod.service_account != *identity.service_account => {
+                Err(NodeError::PodAccount {
+                    node: node.to_string(),
+                    account: pod.service_account.to_string(),
+                    identity: identity.to_string(),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A text of the metadata; empty if it is not there.
@@ -173,7 +209,7 @@ fn json(value: &Value) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ca::caller::Proof;
+    use crate::{ca::caller::Proof, testing::world};
 
     fn string(text: &str) -> Value {
         Value {
@@ -230,9 +266,9 @@ mod tests {
     fn sec_56_a_node_must_be_who_it_has_proven_to_be() {
         let client = |metadata: &[(&str, Value)]| Client::new(&node(metadata)).expect("valid");
         let plain = client(&[]);
-        assert_eq!(plain.check(&caller("test", "any")), Ok(()));
+        assert_eq!(plain.check(&caller("test", "any"), &world("")), Ok(()));
         let error = plain
-            .check(&caller("other", "any"))
+            .check(&caller("other", "any"), &world(""))
             .expect_err("another namespace");
         assert!(
             error.to_string().contains("claims namespace test"),
@@ -240,14 +276,38 @@ mod tests {
         );
         let lying = client(&[("NAMESPACE", string("other"))]);
         assert!(matches!(
-            lying.check(&caller("test", "any")),
+            lying.check(&caller("test", "any"), &world("")),
             Err(NodeError::Namespace { .. })
         ));
         let account = client(&[("SERVICE_ACCOUNT", string("admin"))]);
-        assert_eq!(account.check(&caller("test", "admin")), Ok(()));
+        assert_eq!(account.check(&caller("test", "admin"), &world("")), Ok(()));
         assert!(matches!(
-            account.check(&caller("test", "web")),
+            account.check(&caller("test", "web"), &world("")),
             Err(NodeError::ServiceAccount { .. })
+        ));
+    }
+
+    #[test]
+    fn sec_56_a_node_must_be_the_pod_of_its_token_and_of_its_account() {
+        let client = Client::new(&node(&[])).expect("valid");
+        let bound = |pod: &str| Caller {
+            pod: Some(pod.into()),
+            ..caller("test", "web")
+        };
+        let of_account = |account: &str| {
+            world(&format!(
+                "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: web, namespace: test}}\nspec: {{serviceAccountName: {account}, containers: []}}\n"
+            ))
+        };
+        assert_eq!(client.check(&bound("web"), &world("")), Ok(()));
+        assert_eq!(client.check(&bound("web"), &of_account("web")), Ok(()));
+        assert!(matches!(
+            client.check(&bound("other"), &world("")),
+            Err(NodeError::Pod { .. })
+        ));
+        assert!(matches!(
+            client.check(&caller("test", "web"), &of_account("admin")),
+            Err(NodeError::PodAccount { .. })
         ));
     }
 

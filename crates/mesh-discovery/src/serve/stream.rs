@@ -101,17 +101,17 @@ impl<'a> Stream<'a> {
         } = opening;
         let node = first.node().ok_or_else(|| status(&Refusal::MissingNode))?;
         let client = Client::new(node).map_err(|e| node_status(&e))?;
-        if let Some(caller) = &caller {
-            client.check(caller).map_err(|e| {
-                hub.metrics.authentication_failures.increment();
-                node_status(&e)
-            })?;
-        }
         let current = hub
             .publications
             .borrow()
             .clone()
             .ok_or_else(|| Status::unavailable("not ready"))?;
+        if let Some(caller) = &caller {
+            client.check(caller, &current.world).map_err(|e| {
+                hub.metrics.authentication_failures.increment();
+                node_status(&e)
+            })?;
+        }
         let identity = caller.map(|caller| caller.identity.to_string());
         let entry = hub.connections.enter(Newcomer {
             server: Server::new(protocol, fastrand::u64(..), hub.control_plane.clone()),
@@ -360,8 +360,9 @@ fn status(refusal: &Refusal) -> Status {
 fn node_status(error: &NodeError) -> Status {
     match error {
         NodeError::Id(_) => Status::invalid_argument(error.to_string()),
-        NodeError::Namespace { .. } | NodeError::ServiceAccount { .. } => {
-            Status::permission_denied(error.to_string())
-        }
+        NodeError::Namespace { .. }
+        | NodeError::ServiceAccount { .. }
+        | NodeError::Pod { .. }
+        | NodeError::PodAccount { .. } => Status::permission_denied(error.to_string()),
     }
 }

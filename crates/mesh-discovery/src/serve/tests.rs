@@ -335,6 +335,6 @@ async fn a_changed_file_pushes_endpoints_and_a_broken_one_nothing() {
         .await
         .expect("open")
         .clone();
-    assert_eq!(listed[0].file, "endpoints.yaml");
+    assert_eq!(listed[0].place, "endpoints.yaml");
     client.assert_quiet().await;
 }

@@ -31,6 +31,7 @@ impl Denied {
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         match self {
+            Self::Unknown(e) if e.is_temporary() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unknown(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
         }
@@ -42,7 +43,7 @@ impl Visitor {
     ///
     /// # Errors
     /// If it is neither local nor authenticated.
-    pub fn of(
+    pub async fn of(
         address: IpAddr,
         headers: &HeaderMap,
         authenticator: Option<&Authenticator>,
@@ -56,7 +57,8 @@ impl Visitor {
             .map(|v| v.to_str().unwrap_or_default());
         let caller = authenticator
             .ok_or(CallerError::NoIssuer)?
-            .authenticate(None, authorization)?;
+            .authenticate(None, authorization)
+            .await?;
         match caller.identity.namespace {
             namespace if namespace == system_namespace => Ok(Self::Operator),
             namespace => Ok(Self::Namespace(namespace)),
@@ -107,7 +109,7 @@ mod tests {
     use super::*;
     use http::HeaderValue;
 
-    fn visit(address: &str, host: Option<&'static str>) -> Result<Visitor, Denied> {
+    async fn visit(address: &str, host: Option<&'static str>) -> Result<Visitor, Denied> {
         let mut headers = HeaderMap::new();
         if let Some(host) = host {
             headers.insert(header::HOST, HeaderValue::from_static(host));
@@ -118,10 +120,11 @@ mod tests {
             None,
             "istio-system",
         )
+        .await
     }
 
-    #[test]
-    fn sec_42_this_machine_sees_all_and_others_nothing() {
+    #[tokio::test]
+    async fn sec_42_this_machine_sees_all_and_others_nothing() {
         for host in [
             None,
             Some("localhost:8080"),
@@ -129,15 +132,19 @@ mod tests {
             Some("[::1]:8080"),
             Some("[::1]"),
         ] {
-            assert_eq!(visit("127.0.0.1", host), Ok(Visitor::Operator), "{host:?}");
+            assert_eq!(
+                visit("127.0.0.1", host).await,
+                Ok(Visitor::Operator),
+                "{host:?}"
+            );
         }
-        assert!(visit("::1", Some("localhost")).is_ok());
+        assert!(visit("::1", Some("localhost")).await.is_ok());
         assert!(matches!(
-            visit("127.0.0.1", Some("evil.example:8080")),
+            visit("127.0.0.1", Some("evil.example:8080")).await,
             Err(Denied::Unknown(_))
         ));
         assert!(matches!(
-            visit("10.0.0.1", Some("localhost")),
+            visit("10.0.0.1", Some("localhost")).await,
             Err(Denied::Unknown(_))
         ));
     }

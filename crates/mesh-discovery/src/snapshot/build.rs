@@ -3,7 +3,7 @@
 //! Every part is a pure function of the stores, computed again only where it was touched and compared with what it was:
 //! what comes out equal changes nothing. So a world made by deltas equals one made from scratch.
 
-use super::{Change, Service, ServiceEndpoints, Services, Workload, World};
+use super::{Change, PeerPolicies, Service, ServiceEndpoints, Services, Workload, World};
 use crate::watch::{ObjectRef, Stores, Touched};
 use mesh_api::k8s::api::discovery::v1::Endpoint;
 use std::{
@@ -21,6 +21,7 @@ impl World {
             change: Change::default(),
         };
         next.mesh(touched);
+        next.peers(touched);
         next.services(touched);
         let pods = next.workloads(touched);
         next.endpoints(touched, &pods);
@@ -46,6 +47,17 @@ impl Builder<'_> {
         let mesh = self.stores.mesh_config(&name).cloned().unwrap_or_default();
         if mesh != self.world.mesh {
             self.world.mesh = mesh;
+            self.change.full = true;
+        }
+    }
+
+    fn peers(&mut self, touched: &Touched) {
+        if touched.peer_authentications.is_empty() {
+            return;
+        }
+        let peers = PeerPolicies::new(self.stores.peer_authentications());
+        if peers != *self.world.peers {
+            self.world.peers = Arc::new(peers);
             self.change.full = true;
         }
     }

@@ -1,6 +1,6 @@
 //! The endpoints of one service, gathered from its slices.
 
-use super::{ServicePort, Workload, service::port_number};
+use super::{MtlsMode, ServicePort, Workload, World, service::port_number};
 use mesh_api::k8s::api::discovery::v1 as k8s;
 use std::{
     collections::BTreeSet,
@@ -84,9 +84,11 @@ impl ServiceEndpoints {
             .collect()
     }
 
-    /// Whether there are any, and all accept mutual TLS.
-    pub fn all_accept_mtls(&self) -> bool {
-        !self.all.is_empty() && self.all.iter().all(ServiceEndpoint::accepts_mtls)
+    /// Whether there are any behind `port`, and all accept mutual TLS there.
+    pub fn all_accept_mtls(&self, world: &World, port: &ServicePort) -> bool {
+        let mut sockets = self.on_port(port).peekable();
+        sockets.peek().is_some()
+            && sockets.all(|(socket, endpoint)| endpoint.accepts_mtls(world, socket.port()))
     }
 }
 
@@ -118,9 +120,12 @@ impl ServiceEndpoint {
             .map(|(_, port)| *port)
     }
 
-    /// Its proxy accepts mutual TLS.
-    pub fn accepts_mtls(&self) -> bool {
-        self.workload.as_ref().is_some_and(|w| w.accepts_mtls)
+    /// Its proxy accepts mutual TLS on that port of the pod.
+    pub fn accepts_mtls(&self, world: &World, port: u16) -> bool {
+        let proxied = self.workload.as_ref().filter(|w| w.accepts_mtls);
+        proxied.is_some_and(|w| {
+            world.mutual_tls(&w.namespace, &w.labels).on(port) != MtlsMode::Disable
+        })
     }
 
     /// By address, and among equals the one that is ready first.

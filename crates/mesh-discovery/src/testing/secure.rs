@@ -6,8 +6,13 @@ use super::{
 };
 use crate::{
     ca::{
-        CertificateAuthority, authority::provider, caller::Authenticator, directory::CaDirectory,
-        lifetime::Lifetime, server_certificate::ServerCertificate, service::CertificateService,
+        CertificateAuthority,
+        authority::provider,
+        caller::{Authenticator, Tokens},
+        directory::CaDirectory,
+        lifetime::Lifetime,
+        server_certificate::ServerCertificate,
+        service::CertificateService,
     },
     serve::{
         ads::Ads,
@@ -63,7 +68,7 @@ impl Secure {
         let certificate = ServerCertificate::issue(authority.clone(), vec![NAME.into()]);
         let certificate = Arc::new(certificate.expect("certificate"));
         let Issuer { key, verifier } = Issuer::new();
-        let authenticator = Arc::new(Authenticator::new(Some(verifier)));
+        let authenticator = Arc::new(Authenticator::new(Tokens::Keys(verifier)));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let address = listener.local_addr().expect("address");
         let service = CertificateService::new(

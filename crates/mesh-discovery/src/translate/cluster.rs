@@ -145,10 +145,10 @@ fn of_port(
             LbPolicy::ClusterProvided,
         )
     };
-    let auto_mtls = world.mesh().enable_auto_mtls;
+    let auto_mtls = world.mesh().enable_auto_mtls && !world.is_mutual_tls_off(&service.namespace);
     if service.is_headless() {
         // The client has picked an endpoint whose metadata we do not see, so all or none speak TLS.
-        let all_speak_tls = auto_mtls && endpoints.all_accept_mtls();
+        let all_speak_tls = auto_mtls && endpoints.all_accept_mtls(world, port);
         return Cluster {
             transport: if all_speak_tls {
                 tls()

@@ -87,7 +87,7 @@ fn lb_endpoint(world: &World, socket: SocketAddr, endpoint: &ServiceEndpoint) ->
         health: HealthStatus::Healthy,
         weight: 1,
         transport_match: endpoint
-            .accepts_mtls()
+            .accepts_mtls(world, socket.port())
             .then(|| TLS_MODE.clone())
             .into_iter()
             .collect(),

@@ -1,7 +1,7 @@
 //! The listener for what reaches the pod.
 //!
-//! Its chains accept mutual TLS and plaintext side by side (`PERMISSIVE`): first those for ports that no service
-//! declares, then those of each declared port, by what the port speaks.
+//! Its chains accept mutual TLS, plaintext or both, as policies say (`STRICT`, `DISABLE`, `PERMISSIVE`): first those for
+//! ports that no service declares, then those of each declared port, by what the port speaks.
 
 use super::{
     access_log, cluster, filters,
@@ -9,7 +9,7 @@ use super::{
     listener::{empty, plain, speaking},
     route, tls,
 };
-use crate::snapshot::{Traffic, World};
+use crate::snapshot::{MtlsMode, Traffic, World};
 use ipnet::IpNet;
 use mesh_model::{
     ClusterName,
@@ -29,12 +29,12 @@ pub(super) fn listener(world: &World, server: &Server) -> Listener {
     let client = &server.client;
     let (first, other) = cluster::sources(client);
     let unknown = [first].into_iter().chain(other);
-    let unknown = unknown.flat_map(|(name, source)| unknown_ports(world, client, name, source));
+    let unknown = unknown.flat_map(|(name, source)| unknown_ports(world, server, name, source));
     let known = server
         .ports
         .iter()
         .filter(|p| p.target != INBOUND)
-        .flat_map(|port| known_port(world, client, port));
+        .flat_map(|port| known_port(world, server, port));
     let (address, other) = client.families.any(INBOUND);
     Listener {
         name: VIRTUAL_INBOUND.into(),
@@ -65,10 +65,10 @@ fn to_itself(client: &Client) -> FilterChain {
     }
 }
 
-/// Chains for the ports of one IP version that no service declares.
+/// Chains for the ports of one IP version that no service declares: those that a policy names, and all others.
 fn unknown_ports(
     world: &World,
-    client: &Client,
+    server: &Server,
     cluster: &'static str,
     source: IpAddr,
 ) -> Vec<FilterChain> {
@@ -76,26 +76,37 @@ fn unknown_ports(
         IpAddr::V4(_) => ipnet::Ipv4Net::default().into(),
         IpAddr::V6(_) => ipnet::Ipv6Net::default().into(),
     };
-    let port = Port {
-        world,
-        client,
-        http_name: "virtualInbound-catchall-http".into(),
-        name: "virtualInbound".into(),
-        matches: FilterChainMatch {
-            prefix_ranges: vec![any],
-            ..Default::default()
-        },
-        stat_prefix: format!("{cluster};"),
-        route: cluster.into(),
-        number: 0,
-        operation: ":0/*".into(),
-        cluster: cluster.into(),
+    let declared = |port: u16| port == INBOUND || server.ports.iter().any(|p| p.target == port);
+    let named = server.mutual_tls.ports.iter();
+    let named = named
+        .filter(|(port, _)| !declared(**port))
+        .map(|(port, mode)| (Some(*port), *mode));
+    let modes = named.chain([(None, server.mutual_tls.default)]);
+    let chains = |(destination_port, mode)| {
+        Port {
+            world,
+            client: &server.client,
+            http_name: "virtualInbound-catchall-http".into(),
+            name: "virtualInbound".into(),
+            matches: FilterChainMatch {
+                destination_port,
+                prefix_ranges: vec![any],
+                ..Default::default()
+            },
+            stat_prefix: format!("{cluster};"),
+            route: cluster.into(),
+            number: 0,
+            operation: ":0/*".into(),
+            cluster: cluster.into(),
+        }
+        .undeclared(mode)
     };
-    port.permissive(Traffic::Auto)
+    modes.flat_map(chains).collect()
 }
 
 /// Chains for a port of the pod that a service declares.
-fn known_port(world: &World, client: &Client, port: &InboundPort) -> Vec<FilterChain> {
+fn known_port(world: &World, server: &Server, port: &InboundPort) -> Vec<FilterChain> {
+    let client = &server.client;
     let (address, _) = client.families.wildcards();
     let name = format!("{address}_{}", port.target);
     let cluster = ClusterName::inbound(port.target);
@@ -114,7 +125,7 @@ fn known_port(world: &World, client: &Client, port: &InboundPort) -> Vec<FilterC
         operation: format!("{}:{}/*", port.service.host, port.number),
         cluster,
     };
-    chains.permissive(port.protocol.traffic())
+    chains.declared(server.mutual_tls.on(port.target), port.protocol.traffic())
 }
 
 /// What the chains of a port have in common.
@@ -133,6 +144,42 @@ struct Port<'a> {
 }
 
 impl Port<'_> {
+    /// On a port of known mode and traffic.
+    fn declared(&self, mode: MtlsMode, traffic: Traffic) -> Vec<FilterChain> {
+        match mode {
+            MtlsMode::Disable => self.plaintext(traffic),
+            MtlsMode::Permissive => self.permissive(traffic),
+            MtlsMode::Strict => self.strict(traffic),
+        }
+    }
+
+    /// On a port that no service declares. TLS is looked for there, so what is not ours to open needs a chain as well.
+    fn undeclared(&self, mode: MtlsMode) -> Vec<FilterChain> {
+        let mut chains = self.declared(mode, Traffic::Auto);
+        if mode == MtlsMode::Disable {
+            chains.push(self.tcp(Tls));
+        }
+        chains
+    }
+
+    /// Mutual TLS only, whatever the client offers within.
+    fn strict(&self, traffic: Traffic) -> Vec<FilterChain> {
+        match traffic {
+            Traffic::Auto => vec![self.http(Tls, &tls::MESH_HTTP), self.mesh_tcp(&[])],
+            Traffic::Http => vec![self.http(Tls, &[])],
+            Traffic::Tcp => vec![self.mesh_tcp(&[])],
+        }
+    }
+
+    /// Plaintext only. TLS is not looked for on such a port, so that of the application passes as bytes.
+    fn plaintext(&self, traffic: Traffic) -> Vec<FilterChain> {
+        match traffic {
+            Traffic::Auto => vec![self.http(RawBuffer, &tls::PLAIN_HTTP), self.tcp(RawBuffer)],
+            Traffic::Http => vec![self.http(RawBuffer, &[])],
+            Traffic::Tcp => vec![self.tcp(RawBuffer)],
+        }
+    }
+
     /// Mutual TLS and plaintext side by side. What comes with TLS of somebody else's is not ours to open.
     fn permissive(&self, traffic: Traffic) -> Vec<FilterChain> {
         match traffic {
@@ -220,6 +267,11 @@ fn listener_filters(server: &Server) -> Vec<ListenerFilter> {
         .iter()
         .filter(|p| p.protocol.traffic() != Traffic::Auto)
         .map(|p| p.target);
+    let plaintext = server
+        .ports
+        .iter()
+        .filter(|p| server.mutual_tls.on(p.target) == MtlsMode::Disable)
+        .map(|p| p.target);
     vec![
         ListenerFilter {
             kind: ListenerFilterKind::OriginalDst,
@@ -227,7 +279,7 @@ fn listener_filters(server: &Server) -> Vec<ListenerFilter> {
         },
         ListenerFilter {
             kind: ListenerFilterKind::TlsInspector,
-            disabled: Some(ports(vec![INBOUND])),
+            disabled: Some(ports(plaintext.chain([INBOUND]).collect())),
         },
         ListenerFilter {
             kind: ListenerFilterKind::HttpInspector,

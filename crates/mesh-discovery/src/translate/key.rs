@@ -1,7 +1,7 @@
 //! What a resource depends on, of the proxy that it is for.
 
 use super::{Proxy, cluster, endpoint, family::Families, inbound, outbound, route};
-use crate::snapshot::{Protocol, Service, ServicePort, World};
+use crate::snapshot::{MutualTls, Protocol, Service, ServicePort, World};
 use mesh_model::{
     ClusterName, RouteName,
     cluster::{Cluster, ServiceRef},
@@ -65,6 +65,8 @@ pub struct Server {
     pub client: Client,
     /// The ports on which the pod takes requests, ascending.
     pub ports: Vec<InboundPort>,
+    /// What it takes there, and on all other ports.
+    pub mutual_tls: MutualTls,
 }
 
 /// A port on which a pod takes requests.

@@ -60,6 +60,7 @@ impl Proxy {
         Server {
             client: self.client(world),
             ports: self.inbound_ports(world),
+            mutual_tls: world.mutual_tls(&self.id.namespace, self.labels(world)),
         }
     }
 
@@ -117,7 +118,11 @@ impl Proxy {
         if service.selector.is_empty() {
             return self.own_endpoints(service, world).next().is_some();
         }
-        service.selects(self.workload(world).map_or(&self.labels, |w| &w.labels))
+        service.selects(self.labels(world))
+    }
+
+    fn labels<'w>(&'w self, world: &'w World) -> &'w BTreeMap<String, String> {
+        self.workload(world).map_or(&self.labels, |w| &w.labels)
     }
 
     /// The port of its pod behind a service port. Endpoints written by hand say it themselves.

@@ -8,6 +8,7 @@ mod endpoints;
 mod golden;
 mod inbound;
 mod outbound;
+mod peers;
 mod routes;
 
 use super::*;

@@ -10,6 +10,7 @@ use mesh_api::{
     },
     manifest::Object,
     mesh_config::{self, MeshConfig},
+    security::PeerAuthentication,
 };
 use std::{fmt, sync::Arc};
 
@@ -52,6 +53,7 @@ pub enum Stored {
     EndpointSlice(Arc<EndpointSlice>),
     Pod(Arc<Pod>),
     Node(Arc<Node>),
+    PeerAuthentication(Arc<PeerAuthentication>),
     /// Settings of the mesh, read from a ConfigMap named `istio`.
     MeshConfig(ObjectRef, Arc<MeshConfig>),
 }
@@ -67,6 +69,7 @@ pub enum Kind {
     EndpointSlice,
     Pod,
     Node,
+    PeerAuthentication,
     /// The kind is ConfigMap.
     MeshConfig,
 }
@@ -92,7 +95,7 @@ pub enum Use {
     Read {
         /// The object.
         object: Stored,
-        /// Settings within it that this version does not execute.
+        /// What of it has no effect, each with the reason.
         ignored: Vec<String>,
     },
     /// The mesh has no use for it.
@@ -121,6 +124,7 @@ impl Use {
             Object::EndpointSlice(object) => Stored::EndpointSlice((*object).into()),
             Object::Pod(object) => Stored::Pod((*object).into()),
             Object::Node(object) => Stored::Node((*object).into()),
+            Object::PeerAuthentication(object) => return Ok(Self::of_peers(*object)),
             Object::ConfigMap(object) => return Self::of_config_map(&object),
             Object::Deployment(_)
             | Object::ReplicaSet(_)
@@ -134,6 +138,18 @@ impl Use {
         Ok(Self::Read { object, ignored })
     }
 
+    /// Modes of ports need a selector, as in Istio: ports of all pods of a namespace mean nothing.
+    fn of_peers(mut object: PeerAuthentication) -> Self {
+        let mut ignored = Vec::new();
+        let spec = &mut object.spec;
+        if spec.selector.match_labels.is_empty() && !spec.port_level_mtls.is_empty() {
+            spec.port_level_mtls.clear();
+            ignored.push("spec.portLevelMtls has no effect without spec.selector".into());
+        }
+        let object = Stored::PeerAuthentication(object.into());
+        Self::Read { object, ignored }
+    }
+
     fn of_config_map(object: &ConfigMap) -> Result<Self, InvalidMeshConfig> {
         let (map, key) = MESH_CONFIG;
         let text = object.data.as_ref().and_then(|data| data.get(key));
@@ -144,7 +160,11 @@ impl Use {
         match MeshConfig::read(text) {
             Ok(read) => Ok(Self::Read {
                 object: Stored::MeshConfig(name, Arc::new(read.value)),
-                ignored: read.unknown,
+                ignored: read
+                    .unknown
+                    .into_iter()
+                    .map(|field| format!("data.mesh: {field} is not known to this version"))
+                    .collect(),
             }),
             Err(source) => Err(InvalidMeshConfig { name, source }),
         }
@@ -153,8 +173,12 @@ impl Use {
 
 /// Whether objects of that group and version say what a mesh should do.
 fn of_the_mesh(api_version: &str) -> bool {
-    let group = api_version.split('/').next().unwrap_or_default();
-    group.ends_with("istio.io") || group == "gateway.networking.k8s.io"
+    is_group_of_the_mesh(api_version.split('/').next().unwrap_or_default())
+}
+
+/// Whether objects of that group say what a mesh should do.
+pub(super) fn is_group_of_the_mesh(group: &str) -> bool {
+    group.ends_with(".istio.io") || group == "gateway.networking.k8s.io"
 }
 
 impl Stored {
@@ -165,6 +189,7 @@ impl Stored {
             Self::EndpointSlice(_) => Kind::EndpointSlice,
             Self::Pod(_) => Kind::Pod,
             Self::Node(_) => Kind::Node,
+            Self::PeerAuthentication(_) => Kind::PeerAuthentication,
             Self::MeshConfig(..) => Kind::MeshConfig,
         }
     }
@@ -178,6 +203,7 @@ impl Stored {
             Self::Node(object) => {
                 ObjectRef::new("", object.metadata.name.as_deref().unwrap_or_default())
             }
+            Self::PeerAuthentication(object) => ObjectRef::namespaced(&object.metadata),
             Self::MeshConfig(name, _) => name.clone(),
         }
     }

@@ -9,7 +9,7 @@ mod reading;
 mod state;
 mod waiting;
 
-use super::{Delta, Problem, Source};
+use super::{Delta, Problem, Source, problem};
 use state::State;
 use std::{
     io,
@@ -107,7 +107,7 @@ fn work(
     let mut first = true;
     loop {
         let deltas = state.look(&waiting.being_written());
-        report(&state.problems(), problems);
+        problem::report(&state.problems(), problems);
         if (first || !deltas.is_empty()) && batches.blocking_send(deltas).is_err() {
             return;
         }
@@ -116,26 +116,6 @@ fn work(
             return;
         }
     }
-}
-
-/// Lists the problems, and logs those that are new.
-fn report(now: &[Problem], known: &watch::Sender<Arc<[Problem]>>) {
-    known.send_if_modified(|known| {
-        for problem in now.iter().filter(|p| !known.contains(p)) {
-            tracing::warn!("{problem}");
-        }
-        for problem in known.iter().filter(|p| !now.contains(p)) {
-            tracing::info!(
-                file = problem.file,
-                line = problem.line,
-                "mended: {}",
-                problem.reason
-            );
-        }
-        let changed = **known != *now;
-        *known = now.into();
-        changed
-    });
 }
 
 #[cfg(test)]

@@ -1,15 +1,17 @@
 //! What a source has been given and does not understand.
 
 use serde::Serialize;
-use std::fmt;
+use std::{collections::HashSet, fmt, sync::Arc};
+use tokio::sync::watch;
 
 /// Something that a source has been given and does not understand, or does not execute.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
-    /// The file, relative to the folder.
-    pub file: String,
-    /// The line, from 1, as closely as it is known.
+    /// Where it stands: the file, relative to the folder, or the object of a cluster (`Kind namespace/name`).
+    #[serde(rename = "file")]
+    pub place: String,
+    /// The line of the file, from 1, as closely as it is known.
     pub line: Option<usize>,
     /// What is wrong.
     pub reason: String,
@@ -23,9 +25,9 @@ pub struct Problem {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Effect {
-    /// What the file said before stands.
+    /// What the file, or the object, said before stands.
     LastGoodStateKept,
-    /// The object has no effect, the rest of the file has.
+    /// The object has no effect, the rest of its file has.
     ObjectIgnored,
     /// The field has no effect, the rest of the object has.
     FieldIgnored,
@@ -34,7 +36,7 @@ pub enum Effect {
 impl Effect {
     fn as_str(self) -> &'static str {
         match self {
-            Self::LastGoodStateKept => "what the file said before stands",
+            Self::LastGoodStateKept => "what was said before stands",
             Self::ObjectIgnored => "the object is ignored",
             Self::FieldIgnored => "the field is ignored",
         }
@@ -43,7 +45,7 @@ impl Effect {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
+        f.write_str(&self.place)?;
         if let Some(line) = self.line {
             write!(f, ":{line}")?;
         }
@@ -53,4 +55,26 @@ impl fmt::Display for Problem {
             None => Ok(()),
         }
     }
+}
+
+/// Lists the problems, and logs those that are new.
+pub(super) fn report(now: &[Problem], known: &watch::Sender<Arc<[Problem]>>) {
+    known.send_if_modified(|known| {
+        let before: HashSet<_> = known.iter().collect();
+        for problem in now.iter().filter(|p| !before.contains(p)) {
+            tracing::warn!("{problem}");
+        }
+        let after: HashSet<_> = now.iter().collect();
+        for problem in known.iter().filter(|p| !after.contains(p)) {
+            tracing::info!(
+                place = problem.place,
+                line = problem.line,
+                "mended: {}",
+                problem.reason
+            );
+        }
+        let changed = **known != *now;
+        *known = now.into();
+        changed
+    });
 }

@@ -8,7 +8,7 @@ use mesh_api::k8s::api::{
     core::v1::{Node, Pod, Service},
     discovery::v1::EndpointSlice,
 };
-use mesh_api::mesh_config::MeshConfig;
+use mesh_api::{mesh_config::MeshConfig, security::PeerAuthentication};
 use mesh_model::annotation::SLICE_SERVICE_NAME;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -26,6 +26,8 @@ pub struct Touched {
     pub pods: BTreeSet<ObjectRef>,
     /// Nodes.
     pub nodes: BTreeSet<ObjectRef>,
+    /// Policies for peers.
+    pub peer_authentications: BTreeSet<ObjectRef>,
     /// Settings of the mesh.
     pub mesh_configs: BTreeSet<ObjectRef>,
 }
@@ -44,6 +46,7 @@ pub struct Stores {
     pods: BTreeMap<ObjectRef, Arc<Pod>>,
     nodes: BTreeMap<ObjectRef, Arc<Node>>,
     mesh_configs: BTreeMap<ObjectRef, Arc<MeshConfig>>,
+    peer_authentications: BTreeMap<ObjectRef, Arc<PeerAuthentication>>,
     /// By service, then by name of the slice.
     slices: BTreeMap<ObjectRef, BTreeMap<Arc<str>, Arc<EndpointSlice>>>,
     service_of_slice: HashMap<ObjectRef, ObjectRef>,
@@ -61,6 +64,9 @@ impl Stores {
                     Stored::EndpointSlice(object) => self.set_slice(name, Some(object)),
                     Stored::Pod(object) => self.set_pod(name, Some(object)),
                     Stored::Node(object) => self.set_node(name, Some(object)),
+                    Stored::PeerAuthentication(object) => {
+                        self.set_peer_authentication(name, Some(object))
+                    }
                     Stored::MeshConfig(_, config) => self.set_mesh_config(name, Some(config)),
                 }
             }
@@ -68,6 +74,7 @@ impl Stores {
             Delta::Gone(Kind::EndpointSlice, name) => self.set_slice(name, None),
             Delta::Gone(Kind::Pod, name) => self.set_pod(name, None),
             Delta::Gone(Kind::Node, name) => self.set_node(name, None),
+            Delta::Gone(Kind::PeerAuthentication, name) => self.set_peer_authentication(name, None),
             Delta::Gone(Kind::MeshConfig, name) => self.set_mesh_config(name, None),
         }
     }
@@ -95,6 +102,11 @@ impl Stores {
     /// Settings of the mesh, by their ConfigMap.
     pub fn mesh_config(&self, name: &ObjectRef) -> Option<&Arc<MeshConfig>> {
         self.mesh_configs.get(name)
+    }
+
+    /// All policies for peers.
+    pub fn peer_authentications(&self) -> impl Iterator<Item = &PeerAuthentication> {
+        self.peer_authentications.values().map(Arc::as_ref)
     }
 
     /// The slices of a service, by name.
@@ -143,6 +155,15 @@ impl Stores {
     fn set_mesh_config(&mut self, name: ObjectRef, object: Option<Arc<MeshConfig>>) {
         put(&mut self.mesh_configs, &name, object);
         self.touched.mesh_configs.insert(name);
+    }
+
+    fn set_peer_authentication(
+        &mut self,
+        name: ObjectRef,
+        object: Option<Arc<PeerAuthentication>>,
+    ) {
+        put(&mut self.peer_authentications, &name, object);
+        self.touched.peer_authentications.insert(name);
     }
 
     /// A slice may change its service, and then both are touched.

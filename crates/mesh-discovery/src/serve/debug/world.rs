@@ -1,7 +1,7 @@
 //! Pages about the world.
 
 use super::{Pages, Refused, VisitorOf, json};
-use crate::snapshot::{Resolution, Service, ServiceEndpoint, TargetPort};
+use crate::snapshot::{Resolution, Service, ServiceEndpoint, TargetPort, World};
 use axum::{extract::State, response::Response};
 use serde_json::{Map, Value, json as value};
 use std::sync::Arc;
@@ -31,7 +31,8 @@ pub(super) async fn endpointz(
     let published = pages.published()?;
     let world = &published.world;
     let of_service = |s: &Arc<Service>| {
-        let endpoints: Vec<Value> = world.endpoints(&s.host).iter().map(endpoint).collect();
+        let endpoints = world.endpoints(&s.host).iter();
+        let endpoints: Vec<Value> = endpoints.map(|e| endpoint(world, e)).collect();
         (s.host.to_string(), Value::Array(endpoints))
     };
     let all: Map<String, Value> = world.services().iter().map(of_service).collect();
@@ -85,7 +86,8 @@ fn service(service: &Service) -> Value {
     })
 }
 
-fn endpoint(endpoint: &ServiceEndpoint) -> Value {
+fn endpoint(world: &World, endpoint: &ServiceEndpoint) -> Value {
+    let mut numbers = endpoint.ports.iter().map(|(_, port)| *port);
     let ports: Map<String, Value> = endpoint
         .ports
         .iter()
@@ -100,6 +102,6 @@ fn endpoint(endpoint: &ServiceEndpoint) -> Value {
         "node": endpoint.node.as_deref(),
         "pod": workload.map(|w| format!("{}.{}", w.name, w.namespace)),
         "serviceAccount": workload.map(|w| &*w.service_account),
-        "acceptsMutualTls": endpoint.accepts_mtls(),
+        "acceptsMutualTls": numbers.any(|port| endpoint.accepts_mtls(world, port)),
     })
 }

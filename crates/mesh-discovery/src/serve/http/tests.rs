@@ -189,7 +189,7 @@ async fn the_world_is_shown() {
     );
     let configz = server.json("/debug/configz").await;
     assert_eq!(configz["meshConfig"]["trustDomain"], "cluster.local");
-    assert_eq!(configz["problems"][0]["file"], problem().file);
+    assert_eq!(configz["problems"][0]["file"], problem().place);
     assert_eq!(
         server.json("/debug/mesh").await["trustDomain"],
         "cluster.local"

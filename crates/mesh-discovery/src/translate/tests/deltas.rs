@@ -27,6 +27,7 @@ fn steps() -> impl Strategy<Value = Vec<Vec<Step>>> {
         4 => Just(Kind::EndpointSlice),
         1 => Just(Kind::Node),
         1 => Just(Kind::MeshConfig),
+        1 => Just(Kind::PeerAuthentication),
     ];
     let step = (kind, 0..3_u8, prop::option::weighted(0.8, 0..8_u8));
     let step = step.prop_map(|(kind, index, form)| Step { kind, index, form });
@@ -42,6 +43,7 @@ impl Step {
             // Two slices of one service.
             Kind::EndpointSlice => ObjectRef::new(namespace(index % 2), format!("slice{index}")),
             Kind::Node => ObjectRef::new("", format!("n{index}")),
+            Kind::PeerAuthentication => ObjectRef::new(namespace(index), format!("pa{index}")),
             Kind::MeshConfig => ObjectRef::new("istio-system", "istio"),
         }
     }
@@ -54,6 +56,7 @@ impl Step {
             Kind::Pod => pod(&name, self.index, form),
             Kind::EndpointSlice => slice(&name, self.index, form),
             Kind::Node => node(&name, form),
+            Kind::PeerAuthentication => peers(&name, form),
             Kind::MeshConfig => mesh(form),
         };
         let text = value.to_string();
@@ -122,6 +125,16 @@ fn pod(name: &ObjectRef, index: u8, form: u8) -> Json {
         "spec": {"nodeName": format!("n{}", form % 3), "serviceAccountName": account, "containers": []},
         "status": {"podIP": address, "phase": phase},
     })
+}
+
+fn peers(name: &ObjectRef, form: u8) -> Json {
+    let mode = ["UNSET", "DISABLE", "PERMISSIVE", "STRICT"][usize::from(form % 4)];
+    let mut spec = json!({"mtls": {"mode": mode}});
+    if form > 3 {
+        spec["selector"] = json!({"matchLabels": {"app": "a"}});
+        spec["portLevelMtls"] = json!({"80": {"mode": "DISABLE"}});
+    }
+    json!({"apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication", "metadata": metadata(name), "spec": spec})
 }
 
 fn slice(name: &ObjectRef, index: u8, form: u8) -> Json {

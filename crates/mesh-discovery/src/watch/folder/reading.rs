@@ -1,8 +1,10 @@
 //! What one file says.
 
-use super::super::{Effect, InvalidMeshConfig, Problem, Stored, Use};
+use super::super::{
+    Effect, Problem, Stored,
+    reading::{Place, Reading as ObjectReading},
+};
 use mesh_api::manifest::{self, Invalid, Parsed};
-use std::error::Error;
 
 /// What one file says.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -35,58 +37,23 @@ impl Reading {
 
     fn add(&mut self, file: &str, parsed: Parsed) {
         let line = parsed.place.line;
-        let kind = parsed.object.kind().to_owned();
-        let name = parsed.object.name().to_owned();
-        let problem = |effect, reason| Problem {
-            file: file.to_owned(),
+        let place = Place {
+            name: file.to_owned(),
             line: Some(line),
-            reason,
-            effect,
-            hint: None,
         };
-        match Use::of(parsed.object) {
-            Ok(Use::Read { .. }) if name.is_empty() => {
-                let reason = format!("this {kind} has no metadata.name");
-                self.problems.push(problem(Effect::ObjectIgnored, reason));
-            }
-            Ok(Use::Read { object, ignored }) => {
-                let ignored = ignored
-                    .into_iter()
-                    .map(|field| format!("data.mesh: {field}"));
-                for field in parsed.unknown.into_iter().chain(ignored) {
-                    let reason = format!("{kind} {name}: {field} is not known to this version");
-                    self.problems.push(problem(Effect::FieldIgnored, reason));
-                }
-                self.objects.push((line, object));
-            }
-            Ok(Use::NotYet) => {
-                let reason = format!("{kind} {name}: this version does not execute this kind");
-                self.problems.push(problem(Effect::ObjectIgnored, reason));
-            }
-            Ok(Use::None) => {}
-            Err(invalid) => {
-                let reason = chain(&invalid);
-                self.problems
-                    .push(problem(Effect::LastGoodStateKept, reason));
-            }
-        }
+        let read = ObjectReading::of(parsed.object, parsed.unknown, &place);
+        self.objects
+            .extend(read.object.map(|object| (line, object)));
+        self.problems.extend(read.problems);
     }
 }
 
 fn refused(file: &str, invalid: &Invalid) -> Problem {
     Problem {
-        file: file.to_owned(),
+        place: file.to_owned(),
         line: Some(invalid.place.line),
         reason: invalid.reason.to_string(),
         effect: Effect::LastGoodStateKept,
         hint: invalid.hint().map(Into::into),
-    }
-}
-
-/// The error with its cause.
-fn chain(error: &InvalidMeshConfig) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
     }
 }

@@ -184,7 +184,7 @@ impl State {
 
     fn unreadable(&self, path: &Path, error: &io::Error) -> Problem {
         Problem {
-            file: self.name(path),
+            place: self.name(path),
             line: None,
             reason: format!("cannot be read: {error}"),
             effect: Effect::LastGoodStateKept,
@@ -202,7 +202,7 @@ fn is_recent(stamp: Stamp) -> bool {
 
 fn conflict(file: &str, line: usize, (kind, name): &(Kind, ObjectRef), first: &str) -> Problem {
     Problem {
-        file: file.to_owned(),
+        place: file.to_owned(),
         line: Some(line),
         reason: format!("{kind:?} {name} is already defined at {first}"),
         effect: Effect::ObjectIgnored,

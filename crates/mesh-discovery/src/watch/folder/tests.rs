@@ -160,7 +160,7 @@ async fn a_broken_file_keeps_its_last_good_state() {
     fs::write(dir.path().join("a.yaml"), service("b", 1) + "kind: [\n").expect("written");
     let found = problems(&folder, some).await;
     assert_eq!(
-        (&*found[0].file, found[0].effect),
+        (&*found[0].place, found[0].effect),
         ("a.yaml", Effect::LastGoodStateKept)
     );
     assert!(found[0].line.is_some_and(|line| line >= 6), "{found:?}");
@@ -194,7 +194,7 @@ async fn an_object_belongs_to_the_first_file_that_defines_it() {
     );
     let found = problems(&folder, some).await;
     assert_eq!(
-        (&*found[0].file, found[0].effect),
+        (&*found[0].place, found[0].effect),
         ("b.yaml", Effect::ObjectIgnored)
     );
     assert!(

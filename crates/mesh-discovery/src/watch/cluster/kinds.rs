@@ -1,0 +1,108 @@
+//! The kinds that are always there, and how each is read.
+//!
+//! Objects become the same [`Object`] that a manifest becomes, and are read by the same code from there on.
+
+use super::{
+    super::{
+        WATCH_SECONDS,
+        patience::Patience,
+        reading::{Place, Reading},
+    },
+    Heard, Watch,
+    report::Report,
+    trim,
+};
+use futures_util::StreamExt;
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, watcher},
+    },
+};
+use mesh_api::{
+    k8s::api::{
+        core::v1::{ConfigMap, Node, Pod, Service},
+        discovery::v1::EndpointSlice,
+    },
+    manifest::Object,
+};
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+
+/// All kinds that are always there.
+pub(super) fn watches(client: &Client, namespace: &str) -> Vec<(&'static str, Watch)> {
+    let running = config().fields("status.phase!=Failed,status.phase!=Succeeded");
+    let settings = config().fields("metadata.name=istio");
+    let config_maps = Api::namespaced(client.clone(), namespace);
+    vec![
+        watch(
+            "services",
+            Api::all(client.clone()),
+            config(),
+            |mut o: Service| {
+                trim::service(&mut o);
+                Object::Service(Box::new(o))
+            },
+        ),
+        watch(
+            "endpointslices",
+            Api::all(client.clone()),
+            config(),
+            |mut o: EndpointSlice| {
+                trim::endpoint_slice(&mut o);
+                Object::EndpointSlice(Box::new(o))
+            },
+        ),
+        watch("pods", Api::all(client.clone()), running, |mut o: Pod| {
+            trim::pod(&mut o);
+            Object::Pod(Box::new(o))
+        }),
+        watch(
+            "nodes",
+            Api::all(client.clone()),
+            config(),
+            |mut o: Node| {
+                trim::node(&mut o);
+                Object::Node(Box::new(o))
+            },
+        ),
+        watch("configmaps", config_maps, settings, |mut o: ConfigMap| {
+            trim::metadata(&mut o.metadata);
+            Object::ConfigMap(Box::new(o))
+        }),
+    ]
+}
+
+pub(super) fn config() -> watcher::Config {
+    watcher::Config::default().timeout(WATCH_SECONDS)
+}
+
+fn watch<K>(
+    topic: &'static str,
+    api: Api<K>,
+    config: watcher::Config,
+    object: fn(K) -> Object,
+) -> (&'static str, Watch)
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let read = move |k: K| {
+        let place = Place {
+            name: place(&K::kind(&()), &k),
+            line: None,
+        };
+        Reading::of(object(k), Vec::new(), &place)
+    };
+    let events = watcher(api, config).backoff(Patience::default());
+    let reports = events.map(move |event| Heard::Of(topic.into(), Report::of(event, read)));
+    (topic, reports.boxed())
+}
+
+/// Where an object of `kind` stands, for people.
+pub(super) fn place(kind: &str, object: &impl ResourceExt) -> String {
+    match object.namespace() {
+        Some(namespace) => format!("{kind} {namespace}/{}", object.name_any()),
+        None => format!("{kind} {}", object.name_any()),
+    }
+}

@@ -1,0 +1,41 @@
+//! What a watch reports: kube's events, with each object read.
+
+use super::super::{ObjectRef, reading::Reading};
+use kube::runtime::watcher::{self, Event};
+
+/// What a watch reports.
+#[derive(Debug)]
+pub(super) enum Report {
+    /// A list begins: what it does not hold at its end is gone.
+    Begin,
+    /// An object is there, as read.
+    Seen(ObjectRef, Box<Reading>),
+    /// An object is gone.
+    Gone(ObjectRef),
+    /// The list is complete.
+    Complete,
+    /// The watch has failed, and tries again.
+    Failed(watcher::Error),
+}
+
+impl Report {
+    /// Of an event; `read` reads an object.
+    pub(super) fn of<K: kube::ResourceExt>(
+        event: Result<Event<K>, watcher::Error>,
+        read: impl FnOnce(K) -> Reading,
+    ) -> Self {
+        match event {
+            Ok(Event::Init) => Self::Begin,
+            Ok(Event::InitDone) => Self::Complete,
+            Ok(Event::Apply(object) | Event::InitApply(object)) => {
+                Self::Seen(name(&object), Box::new(read(object)))
+            }
+            Ok(Event::Delete(object)) => Self::Gone(name(&object)),
+            Err(error) => Self::Failed(error),
+        }
+    }
+}
+
+fn name(object: &impl kube::ResourceExt) -> ObjectRef {
+    ObjectRef::new(object.namespace().unwrap_or_default(), object.name_any())
+}
