@@ -405,6 +405,7 @@ pub(crate) mod tests {
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub(crate) struct Seen {
         pub(crate) path: String,
+        pub(crate) version: http::Version,
         pub(crate) status: Option<u16>,
         pub(crate) grpc_status: Option<u32>,
         pub(crate) flags: String,
@@ -424,6 +425,7 @@ pub(crate) mod tests {
     pub(super) fn seen(record: &RequestRecord<'_>) {
         let seen = Seen {
             path: record.path.to_owned(),
+            version: record.version,
             status: record.status.map(|s| s.as_u16()),
             grpc_status: record.grpc_status,
             flags: record.flags.to_string(),

@@ -6,20 +6,19 @@
 mod alpn;
 mod peer_metadata;
 
+pub(super) use alpn::AlpnOverride;
 pub(super) use peer_metadata::OwnMetadata;
 
 use super::{exchange::Exchange, local_reply::LocalReply};
-use crate::{telemetry::Workload, upstream::transport::Alpn};
-use alpn::AlpnOverride;
+use crate::telemetry::Workload;
 use http::HeaderMap;
 use mesh_model::http::HttpFilter;
 use peer_metadata::PeerMetadata;
-use std::sync::Arc;
 
 /// An HTTP filter, compiled.
 #[derive(Debug)]
 pub(super) enum Filter {
-    /// What is offered upstream follows what is spoken downstream.
+    /// What is offered upstream follows what is spoken there.
     Alpn(AlpnOverride),
     /// Peers tell each other who they are.
     PeerMetadata(Box<PeerMetadata>),
@@ -29,7 +28,7 @@ pub(super) enum Filter {
 #[derive(Debug, Default)]
 pub(super) struct Choices<'a> {
     /// ALPN protocols to offer upstream instead of the transport's own.
-    pub(super) alpn: Option<&'a Arc<Alpn>>,
+    pub(super) alpn: Option<&'a AlpnOverride>,
     /// What an endpoint of the mesh is told of us.
     pub(super) metadata: Option<&'a OwnMetadata>,
 }
@@ -62,7 +61,7 @@ impl Filter {
         choices: &mut Choices<'a>,
     ) -> Result<(), LocalReply> {
         match self {
-            Self::Alpn(alpn) => choices.alpn = alpn.for_version(exchange.version()),
+            Self::Alpn(alpn) => choices.alpn = Some(alpn),
             Self::PeerMetadata(filter) => {
                 if let Some(client) = filter.client(headers) {
                     exchange.met(client);

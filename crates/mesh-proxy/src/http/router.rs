@@ -16,18 +16,15 @@ use super::{
     body::{Download, Upload},
     canonical::Canonical,
     exchange::{Exchange, Finish},
-    filter::OwnMetadata,
+    filter::{AlpnOverride, OwnMetadata},
     header,
     local_reply::LocalReply,
     route::Forward,
     upgrade,
 };
-use crate::upstream::{
-    failure::{Failure, FailureKind},
-    transport::Alpn,
-};
+use crate::upstream::failure::{Failure, FailureKind};
 use http::{HeaderValue, Response, StatusCode, request::Parts};
-use std::{rc::Rc, sync::Arc};
+use std::rc::Rc;
 use tokio::time::sleep;
 
 /// What is asked for.
@@ -38,7 +35,7 @@ pub(super) struct Asked<'a> {
     /// `None`: the request has no body.
     pub(super) upload: Option<&'a Rc<Upload>>,
     /// ALPN protocols to offer instead of the transport's own.
-    pub(super) alpn: Option<&'a Arc<Alpn>>,
+    pub(super) alpn: Option<&'a AlpnOverride>,
     /// What an endpoint of the mesh is told of us.
     pub(super) metadata: Option<&'a OwnMetadata>,
     /// Value of `x-envoy-decorator-operation`.

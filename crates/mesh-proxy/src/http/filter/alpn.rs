@@ -1,7 +1,7 @@
-//! `istio.alpn`: the ALPN offered upstream follows the protocol spoken downstream, so that the receiver can tell HTTP from
-//! other traffic, and its version, before it decrypts anything.
+//! `istio.alpn`: the ALPN offered upstream follows the protocol that the cluster speaks upstream (which may be the
+//! client's), so that the receiver can tell HTTP from other traffic, and its version, before it decrypts anything.
 
-use crate::upstream::transport::Alpn;
+use crate::upstream::{pool::Protocol, transport::Alpn};
 use http::Version;
 use mesh_model::http as model;
 use std::sync::Arc;
@@ -24,12 +24,16 @@ impl AlpnOverride {
         }
     }
 
-    /// What is offered for a request of that version.
-    pub(super) fn for_version(&self, version: Version) -> Option<&Arc<Alpn>> {
-        match version {
-            Version::HTTP_2 => self.http2.as_ref(),
-            Version::HTTP_11 => self.http11.as_ref(),
-            _ => self.http10.as_ref(),
+    /// What is offered for a request that came in `downstream` and is to be sent on in `upstream`.
+    pub(in crate::http) fn offered(
+        &self,
+        upstream: Protocol,
+        downstream: Version,
+    ) -> Option<&Arc<Alpn>> {
+        match upstream {
+            Protocol::Http2 => self.http2.as_ref(),
+            Protocol::Http1 if downstream < Version::HTTP_11 => self.http10.as_ref(),
+            Protocol::Http1 => self.http11.as_ref(),
         }
     }
 }
@@ -39,16 +43,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn follows_the_downstream_version() {
+    fn follows_what_is_spoken_upstream() {
         let list = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect();
         let alpn = AlpnOverride::new(&model::Alpn {
             http10: list(&["istio-http/1.0"]),
             http11: list(&["istio-http/1.1"]),
             http2: vec![],
         });
-        let first = |v| alpn.for_version(v).map(|a| a.protocols[0].as_str());
-        assert_eq!(first(Version::HTTP_10), Some("istio-http/1.0"));
-        assert_eq!(first(Version::HTTP_11), Some("istio-http/1.1"));
-        assert_eq!(first(Version::HTTP_2), None, "the transport's own");
+        let first = |upstream, downstream| {
+            let offered = alpn.offered(upstream, downstream);
+            offered.map(|a| a.protocols[0].as_str())
+        };
+        let (http1, http2) = (Protocol::Http1, Protocol::Http2);
+        assert_eq!(first(http1, Version::HTTP_10), Some("istio-http/1.0"));
+        assert_eq!(first(http1, Version::HTTP_11), Some("istio-http/1.1"));
+        assert_eq!(first(http1, Version::HTTP_2), Some("istio-http/1.1"));
+        assert_eq!(first(http2, Version::HTTP_11), None, "the transport's own");
     }
 }

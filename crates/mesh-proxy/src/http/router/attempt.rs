@@ -195,11 +195,13 @@ impl<'a> Attempts<'a> {
         fresh: bool,
     ) -> Result<(Response<Incoming>, Lease), (Failure, bool)> {
         let downstream = &self.asked.exchange.downstream;
+        let protocol = self.protocol(cluster);
+        let version = self.asked.exchange.version();
         let leased = downstream.worker.pools.lease(Wanted {
             info: &cluster.info,
             endpoint,
-            alpn: self.asked.alpn,
-            protocol: self.protocol(cluster),
+            alpn: (self.asked.alpn).and_then(|alpn| alpn.offered(protocol, version)),
+            protocol,
             preserve_header_case: downstream.manager.preserve_header_case,
             fresh,
         });

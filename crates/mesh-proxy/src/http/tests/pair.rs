@@ -191,6 +191,27 @@ fn what_alpn_agrees_on_is_spoken() {
     });
 }
 
+/// A client speaks HTTP/1.1; between the proxies it is what the cluster says.
+#[test]
+fn the_clusters_protocol_is_offered_and_spoken() {
+    for (protocol, version) in [
+        (cluster::UpstreamHttp::Downstream, http::Version::HTTP_11),
+        (cluster::UpstreamHttp::Http2, http::Version::HTTP_2),
+    ] {
+        run(async {
+            let secrets = secrets();
+            let app = Server::answering(OK).await;
+            let server = inbound(app.address, &secrets).start().await;
+            let setup = outbound(&[server.address], &secrets, ID);
+            let client = setup.cluster(|c| c.http_protocol = protocol).start().await;
+            client.connect().await.exchange(GET).await;
+            let seen = client.all_seen(2).await;
+            let at_the_server = seen.iter().find(|s| s.host == Some(app.address));
+            assert_eq!(at_the_server.map(|s| s.version), Some(version), "{seen:?}");
+        });
+    }
+}
+
 #[test]
 fn a_server_of_another_name_is_refused() {
     run(async {
