@@ -1,16 +1,21 @@
 //! The application that answers with what it was asked, and keeps a ledger of it.
+//!
+//! ```text
+//! http  what it says in HTTP: a description of the request, its body, its gRPC messages
+//! raw   what it says in bytes: those it was sent
+//! ```
+
+pub(crate) mod http;
+pub(crate) mod raw;
 
 use anyhow::{Context, Result};
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
-use hyper::{Request, Response, body::Incoming, service::service_fn};
+use hyper::service::service_fn;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::{conn::auto, graceful::GracefulShutdown},
 };
 use std::{
     fs::File,
-    io::Write,
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     process::ExitCode,
@@ -18,8 +23,9 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     signal::unix::{SignalKind, signal},
+    task::JoinSet,
 };
 
 /// Header with the number of a request, written to the ledger.
@@ -31,6 +37,12 @@ pub(crate) struct Options {
     /// Port to listen on, on all addresses.
     #[arg(long, default_value_t = 80)]
     port: u16,
+    /// Ports on which HTTP is answered, and any other bytes are sent back.
+    #[arg(long)]
+    any_port: Vec<u16>,
+    /// Port on which the server speaks first.
+    #[arg(long)]
+    greeting_port: Option<u16>,
     /// Name to answer with.
     #[arg(long, default_value = "echo")]
     name: String,
@@ -39,6 +51,7 @@ pub(crate) struct Options {
     ledger: Option<PathBuf>,
 }
 
+/// What all connections share.
 struct Application {
     name: String,
     ledger: Option<Mutex<File>>,
@@ -66,15 +79,33 @@ pub(crate) fn run(options: Options) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(application, options.port))?;
+    runtime.block_on(async {
+        // Ends with the process, as what is raw has no graceful end.
+        let mut raw = JoinSet::new();
+        for port in options.any_port {
+            let (application, listener) = (Arc::clone(&application), listen(port).await?);
+            raw.spawn(async move {
+                each(listener, |stream| any(Arc::clone(&application), stream)).await
+            });
+        }
+        if let Some(port) = options.greeting_port {
+            let listener = listen(port).await?;
+            raw.spawn(async move { each(listener, raw::greet).await });
+        }
+        serve(application, listen(options.port).await?).await
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(application: Arc<Application>, port: u16) -> Result<()> {
+async fn listen(port: u16) -> Result<TcpListener> {
     let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
-    let listener = TcpListener::bind(address)
+    TcpListener::bind(address)
         .await
-        .with_context(|| format!("listening on {address}"))?;
+        .with_context(|| format!("listening on {address}"))
+}
+
+/// HTTP alone, with a graceful end.
+async fn serve(application: Arc<Application>, listener: TcpListener) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let connections = GracefulShutdown::new();
     let builder = auto::Builder::new(TokioExecutor::new());
@@ -83,8 +114,10 @@ async fn serve(application: Arc<Application>, port: u16) -> Result<()> {
             accepted = listener.accept() => accepted?,
             _ = terminate.recv() => break,
         };
+        // Else the second half of an answer may wait for the client to say that it has the first.
+        let _ = stream.set_nodelay(true);
         let application = Arc::clone(&application);
-        let service = service_fn(move |request| answer(Arc::clone(&application), request));
+        let service = service_fn(move |request| http::answer(Arc::clone(&application), request));
         let connection = builder
             .serve_connection_with_upgrades(TokioIo::new(stream), service)
             .into_owned();
@@ -96,32 +129,35 @@ async fn serve(application: Arc<Application>, port: u16) -> Result<()> {
     Ok(())
 }
 
-async fn answer(
-    application: Arc<Application>,
-    request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>> {
-    let (head, body) = request.into_parts();
-    let body = body.collect().await?.to_bytes();
-    if let (Some(ledger), Some(number)) = (&application.ledger, head.headers.get(REQUEST_NUMBER)) {
-        let mut line = number.as_bytes().to_vec();
-        line.push(b'\n');
-        ledger
-            .lock()
-            .map_err(|_| anyhow::anyhow!("the ledger is broken"))?
-            .write_all(&line)?;
+/// Runs `talk` with each connection.
+async fn each<F>(listener: TcpListener, talk: impl Fn(TcpStream) -> F)
+where
+    F: Future<Output = Result<()>> + Send + 'static,
+{
+    let mut talks = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => { talks.spawn(talk(stream)); }
+                Err(error) => eprintln!("accept: {error}"),
+            },
+            Some(ended) = talks.join_next() => if let Ok(Err(error)) = ended {
+                eprintln!("a connection: {error:#}");
+            },
+        }
     }
-    let mut text = format!(
-        "{}\n{} {} {:?}\n",
-        application.name, head.method, head.uri, head.version
-    );
-    for (name, value) in &head.headers {
-        text.push_str(&format!(
-            "{name}: {}\n",
-            String::from_utf8_lossy(value.as_bytes())
-        ));
+}
+
+/// HTTP, which begins with a capital letter, or any bytes that do not.
+async fn any(application: Arc<Application>, mut stream: TcpStream) -> Result<()> {
+    stream.set_nodelay(true)?;
+    let mut first = [0];
+    stream.peek(&mut first).await?;
+    if !first[0].is_ascii_uppercase() {
+        return raw::echo(&mut stream).await;
     }
-    text.push_str(&format!("body: {} bytes\n", body.len()));
-    Ok(Response::builder()
-        .header("content-type", "text/plain")
-        .body(Full::from(text))?)
+    let service = service_fn(move |request| http::answer(Arc::clone(&application), request));
+    let builder = auto::Builder::new(TokioExecutor::new());
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    connection.await.map_err(|error| anyhow::anyhow!("{error}"))
 }

@@ -49,7 +49,9 @@ pub(crate) fn pod<'a>(
     token.arg("/run/secrets/tokens/istio-token");
     let token = String::from_utf8(pod.output(&mut token, User::ROOT)?.stdout)?;
     let bootstrap = folder.join(format!("envoy-{}.json", pod.full_name()));
-    let text = bootstrap_of(&pod.full_name(), address, token.trim()).to_string();
+    let account = pod.object["spec"]["serviceAccountName"].as_str();
+    let account = account.context("a pod without a service account")?;
+    let text = bootstrap_of(&pod.full_name(), account, address, token.trim()).to_string();
     fs::write(&bootstrap, text)?;
     // It holds a token.
     fs::set_permissions(&bootstrap, fs::Permissions::from_mode(0o640))?;
@@ -59,7 +61,9 @@ pub(crate) fn pod<'a>(
         .arg("-c")
         .arg(&bootstrap)
         .args(["--concurrency", "1", "--disable-hot-restart"])
-        .args(["--log-level", "warning"]);
+        .args(["--log-level", "warning"])
+        // Else a line of its access log may be ten seconds late.
+        .args(["--file-flush-interval-msec", "500"]);
     if let Some(cpu) = cpu {
         container::pin(&mut command, cpu)?;
     }
@@ -77,7 +81,7 @@ fn install(program: &Path, place: &Path) -> Result<()> {
 }
 
 /// Istio's bootstrap, as far as Envoy needs it.
-fn bootstrap_of(pod: &str, address: Ipv4Addr, token: &str) -> Value {
+fn bootstrap_of(pod: &str, account: &str, address: Ipv4Addr, token: &str) -> Value {
     let (name, namespace) = pod.rsplit_once('.').unwrap_or((pod, "test"));
     let socket = |address: &str, port: u16| json!({"socket_address": {"address": address, "port_value": port}});
     let load = |name: &str, address: Value| json!({"cluster_name": name, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}]});
@@ -90,7 +94,7 @@ fn bootstrap_of(pod: &str, address: Ipv4Addr, token: &str) -> Value {
         "node": {
             "id": format!("sidecar~{address}~{name}.{namespace}~{namespace}.svc.cluster.local"),
             "cluster": format!("envoy.{namespace}"),
-            "metadata": {"NAMESPACE": namespace, "SERVICE_ACCOUNT": "default", "CLUSTER_ID": "Kubernetes"},
+            "metadata": {"NAMESPACE": namespace, "SERVICE_ACCOUNT": account, "CLUSTER_ID": "Kubernetes"},
         },
         "admin": {"address": socket("127.0.0.1", port::ADMIN)},
         "dynamic_resources": {

@@ -4,6 +4,7 @@
 //! sandbox   a set of namespaces of our own, gone with our process
 //! netns     pods in it: bridge, addresses, containers, tokens, what an API server and a kubelet would do
 //! echo      the application that answers with what it was asked
+//! client    a client of it that is strict about what comes back
 //! load      an open-loop client that knows what it sent
 //! stage     the cluster that demo and scenarios play on
 //! demo      the mesh's main job, shown step by step from live state
@@ -19,6 +20,7 @@
 //! ```
 
 mod bench;
+mod client;
 mod cluster;
 mod demo;
 mod echo;
@@ -50,6 +52,8 @@ enum Verb {
     Demo(demo::Options),
     /// Answer HTTP requests with what was asked (the demo's application).
     Echo(echo::Options),
+    /// Talk to the echo app in one of several protocols, and judge what comes back.
+    Client(client::Options),
     /// Send an open-loop load and report what became of it.
     Load(load::Options),
     /// Measure the proxy beside an Envoy that does the same job.
@@ -79,6 +83,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
     match verb {
         Verb::Demo(options) => sandbox::enter(|| demo::run(options)),
         Verb::Echo(options) => echo::run(options),
+        Verb::Client(options) => client::run(options),
         Verb::Load(options) => load::run(options),
         Verb::Bench(options) => sandbox::enter(|| bench::run(options)),
         Verb::Scenario(options) => sandbox::enter(|| scenario::run(options)),

@@ -5,6 +5,7 @@ mod hostile; // what comes from outside and is no traffic of ours
 mod ledger; //  what the servers have seen
 mod loss; //    nothing is lost, nothing arrives twice
 mod outage; //  the control plane is down
+mod protocols; // each protocol in each direction
 
 use anyhow::Result;
 use std::process::ExitCode;
@@ -34,6 +35,8 @@ pub(crate) enum Scenario {
     Hostile,
     /// With the control plane down running pods serve, and a new one waits and says why.
     Outage,
+    /// HTTP/1.1, HTTP/2, gRPC, WebSocket and TCP between mesh-proxy, a plain Envoy and a client without a sidecar.
+    Protocols,
 }
 
 /// Plays a scenario.
@@ -43,6 +46,7 @@ pub(crate) fn run(options: Options) -> Result<ExitCode> {
         Scenario::Envoy => envoy::play()?,
         Scenario::Hostile => hostile::play()?,
         Scenario::Outage => outage::play()?,
+        Scenario::Protocols => protocols::play()?,
     }
     Ok(ExitCode::SUCCESS)
 }

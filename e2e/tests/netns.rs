@@ -149,3 +149,9 @@ fn strangers_are_refused_counted_and_forgotten() {
 fn a_plain_envoy_is_a_sidecar_of_this_mesh() {
     launcher(&["scenario", "envoy"]);
 }
+
+#[test]
+#[ignore = "netns: needs root, iptables, iproute2 and envoy"]
+fn every_protocol_passes_between_mesh_proxy_and_a_plain_envoy() {
+    launcher(&["scenario", "protocols"]);
+}
