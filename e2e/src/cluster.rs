@@ -9,6 +9,7 @@ pub(crate) use named::Named;
 pub(crate) use namespace::Namespace;
 
 use crate::{kubectl::Kubectl, node::Node};
+use anyhow::Result;
 use std::{path::PathBuf, process::Command};
 
 /// What scenarios need of a cluster.
@@ -29,6 +30,12 @@ pub(crate) trait Cluster {
         None
     }
 
+    /// Stops the API server, or starts it again; what was stored is still there then. `None` where it can't be done.
+    fn api_server(&self, up: bool) -> Option<Result<()>> {
+        let _ = up;
+        None
+    }
+
     /// How a person reaches it while it is kept.
     fn directions(&self) -> String;
 
@@ -45,6 +52,10 @@ impl Cluster for Node {
 
     fn on_node(&self, program: &str) -> Option<Command> {
         Some(Node::command(self, program))
+    }
+
+    fn api_server(&self, up: bool) -> Option<Result<()>> {
+        Some(Node::api_server(self, up))
     }
 
     fn directions(&self) -> String {

@@ -1,6 +1,6 @@
 //! kubectl, as a person uses it: what a scenario does to a cluster, it does by this.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::{
     ffi::OsStr,
@@ -32,13 +32,33 @@ impl Kubectl {
     /// A command with these arguments.
     pub(crate) fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
         let mut command = Command::new(&self.program);
+        self.configure(&mut command);
+        command.args(arguments);
+        command
+    }
+
+    /// What a line of shell prints, as a person types it: with kubectl, and the programs beside us, in PATH.
+    pub(crate) fn shell(&self, line: &str) -> Result<String> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let us = std::env::current_exe()?;
+        let own = [self.program.parent(), us.parent()];
+        let folders = own.into_iter().flatten().map(PathBuf::from);
+        let path = std::env::join_paths(folders.chain(std::env::split_paths(&path)))?;
+        let mut shell = Command::new("sh");
+        shell.args(["-c", line]).env("PATH", path);
+        self.configure(&mut shell);
+        let output = shell.output().context("sh")?;
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{line}: {}", complaint.trim());
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    fn configure(&self, command: &mut Command) {
         if let Some(path) = &self.kubeconfig {
             command.env("KUBECONFIG", path);
             // Beside it, not in the home of whoever runs this.
             command.env("KUBECACHEDIR", path.with_extension("cache"));
         }
-        command.args(arguments);
-        command
     }
 
     /// What it prints.

@@ -21,13 +21,14 @@ pub(crate) use parts::Parts;
 
 use crate::{
     image::{self, Layout},
-    kubectl::Kubectl,
+    kubectl::{Kubectl, eventually},
     sandbox,
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use certificates::Authority;
 use daemon::Daemon;
 use std::{
+    cell::RefCell,
     fs,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
@@ -71,6 +72,8 @@ impl Site {
 pub(crate) struct Node {
     site: Site,
     daemons: Vec<Daemon>,
+    /// Apart from the others, because it is stopped and started while scenarios play.
+    api_server: RefCell<Option<Daemon>>,
     kubectl: Kubectl,
     /// File by which the machine reaches it.
     outside: PathBuf,
@@ -105,6 +108,7 @@ impl Node {
         let mut node = Self {
             site,
             daemons: Vec::new(),
+            api_server: RefCell::new(None),
             kubectl,
             outside,
         };
@@ -115,7 +119,7 @@ impl Node {
     fn start_parts(&mut self, programs: &Path, say: &dyn Fn(&str)) -> Result<()> {
         say("etcd, kube-apiserver");
         self.daemons.push(self.site.start_etcd()?);
-        self.daemons.push(self.site.start_api_server()?);
+        *self.api_server.get_mut() = Some(self.site.start_api_server()?);
         say("images: nginx, client, mesh");
         let images = self.pack(programs)?;
         let mirror = registry::serve(images)?;
@@ -177,11 +181,13 @@ impl Node {
             let Err(why) = ready(self) else {
                 return Ok(());
             };
-            if let Some(daemon) = self.daemons.iter_mut().find_map(Daemon::ended) {
-                bail!("{daemon}");
+            let mut parts = self.daemons.iter_mut().chain(self.api_server.get_mut());
+            if let Some(ended) = parts.find_map(Daemon::ended) {
+                bail!(ended);
             }
             if Instant::now() > deadline {
-                let logs = self.daemons.iter().map(Daemon::tail).collect::<String>();
+                let parts = self.daemons.iter().chain(&*self.api_server.get_mut());
+                let logs = parts.map(Daemon::tail).collect::<String>();
                 bail!("{what} is not ready within {PATIENCE:?}: {why}\n{logs}");
             }
             thread::sleep(Duration::from_millis(100));
@@ -191,6 +197,18 @@ impl Node {
     /// Speaks to its API server.
     pub(crate) fn kubectl(&self) -> &Kubectl {
         &self.kubectl
+    }
+
+    /// Stops the API server at once, or starts it again and waits until it answers.
+    pub(crate) fn api_server(&self, up: bool) -> Result<()> {
+        let mut part = self.api_server.borrow_mut();
+        // Ends with its handle.
+        *part = None;
+        if up {
+            *part = Some(self.site.start_api_server()?);
+            eventually(PATIENCE, || self.api_is_ready().map_err(Error::msg))?;
+        }
+        Ok(())
     }
 
     /// A command on the node, which is where we are.

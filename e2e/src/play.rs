@@ -1,7 +1,10 @@
 //! Plays scenarios on a cluster, whoever provides it, and says how each went.
 
 mod netns; //   where there is no Kubernetes
+mod pod; //     a pod as its node sees it
 mod smoke; //   the cluster itself works
+mod rules; //   the mesh's image lays the rules of a pod
+mod outage; //  the API server is down
 
 use crate::{
     cluster::{Cluster, Kind, Named},
@@ -64,14 +67,23 @@ struct Scenario {
 /// How it is played.
 struct Form {
     /// As run by hand, rather than in CI.
-    #[expect(dead_code, reason = "the first scenario has one form only")]
     long: bool,
 }
 
-const ALL: &[Scenario] = &[Scenario {
-    name: "smoke",
-    play: smoke::play,
-}];
+const ALL: &[Scenario] = &[
+    Scenario {
+        name: "smoke",
+        play: smoke::play,
+    },
+    Scenario {
+        name: "rules",
+        play: rules::play,
+    },
+    Scenario {
+        name: "api-outage",
+        play: outage::play,
+    },
+];
 
 /// Plays what was asked for.
 pub(crate) fn run(options: Options) -> Result<ExitCode> {
@@ -79,7 +91,6 @@ pub(crate) fn run(options: Options) -> Result<ExitCode> {
     match options.provider {
         Provider::Netns => netns::play(options.filter.as_deref(), options.long),
         Provider::Node => sandbox::enter(|| {
-            sandbox::end_when_told()?;
             let parts = options.parts.as_deref().context("--parts is needed")?;
             let programs = Programs::beside_us()?;
             let start = Instant::now();

@@ -171,6 +171,11 @@ fn go_minor(version: &str) -> Option<u32> {
         .ok()
 }
 
+/// Go's own cache while we build; kept if that is interrupted.
+fn scratch(folder: &Path) -> PathBuf {
+    folder.join("go-build")
+}
+
 fn build(go: &Path, module: &Path, name: &str, version: &str, folder: &Path) -> Outcome {
     let minor = version.split('.').nth(1).unwrap_or_default();
     // Without these a program calls itself v0.0.0, and clients that look at the version misbehave.
@@ -188,6 +193,7 @@ fn build(go: &Path, module: &Path, name: &str, version: &str, folder: &Path) -> 
     command
         .current_dir(module)
         .env("CGO_ENABLED", "0")
+        .env("GOCACHE", scratch(folder))
         .args(["build", "-trimpath", "-ldflags", &flags, "-o"])
         .arg(&fresh)
         .arg(package);

@@ -148,8 +148,13 @@ impl Site {
         .to_string())
     }
 
-    /// Files of a new pair of keys, public and private, for the tokens of service accounts.
+    /// Files of the pair of keys, public and private, for the tokens of service accounts. They are made once: tokens
+    /// outlive a restart of the API server.
     pub(super) fn token_keys(&self) -> Result<[PathBuf; 2]> {
+        let files = ["tokens.pub", TOKEN_KEY].map(|name| self.state.join(name));
+        if files.iter().all(|file| file.is_file()) {
+            return Ok(files);
+        }
         let key = KeyPair::generate().context("token key")?;
         Ok([
             self.file("tokens.pub", &key.public_key_pem())?,

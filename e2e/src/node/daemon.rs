@@ -22,7 +22,12 @@ impl Site {
     /// Starts `command` with its output in the log of `name`.
     pub(super) fn daemon(&self, name: &str, command: &mut Command) -> Result<Daemon> {
         let log = self.logs.join(format!("{name}.log"));
-        let file = fs::File::create(&log).with_context(|| log.display().to_string())?;
+        // A part that is started again goes on in its log.
+        let file = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .with_context(|| log.display().to_string())?;
         command.stdout(file.try_clone()?).stderr(file);
         let process = Process::spawn(name.to_owned(), command)?;
         Ok(Daemon { process, log })

@@ -11,7 +11,6 @@ use anyhow::{Context, Result, ensure};
 use std::{
     io::{Read, Write},
     net::{Ipv4Addr, TcpStream},
-    process::Command,
     time::Duration,
 };
 
@@ -40,10 +39,6 @@ pub(crate) fn play(cluster: &dyn Cluster, _: &Form) -> Result<()> {
     logs(kubectl)?;
     forward(kubectl)?;
     println!("  exec, logs, port-forward");
-    if let Some(program) = cluster.on_node("ctr") {
-        on_the_node(cluster, program)?;
-        println!("  a pod's network is seen from its node");
-    }
     replace(kubectl)?;
     println!("  a deleted pod ends and is replaced");
     Ok(())
@@ -66,49 +61,6 @@ fn nodes_are_ready(kubectl: &Kubectl) -> Result<()> {
         );
     }
     Ok(())
-}
-
-/// As the article does it: from the pod's status to the container, to its process, to its network.
-fn on_the_node(cluster: &dyn Cluster, mut ctr: Command) -> Result<()> {
-    let status =
-        "jsonpath={.items[0].status.containerStatuses[0].containerID} {.items[0].status.podIP}";
-    let select = [
-        "-n",
-        NAMESPACE,
-        "get",
-        "pods",
-        "-l",
-        "app=nginx",
-        "-o",
-        status,
-    ];
-    let answer = cluster.kubectl().text(&select)?;
-    let (id, address) = answer.split_once(' ').context("two words")?;
-    let id = id
-        .strip_prefix("containerd://")
-        .context("a container of containerd")?;
-    let tasks = output(ctr.args(["-n", "k8s.io", "tasks", "list"]))?;
-    let mut tasks = tasks
-        .lines()
-        .map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let task = tasks
-        .find(|task| task.first() == Some(&id))
-        .context("no such task")?;
-    let pid = task.get(1).context("a task has a process")?;
-    let mut nsenter = cluster.on_node("nsenter").context("a node")?;
-    let seen = output(nsenter.args(["-t", pid, "-n", "--", "ip", "addr", "show", "eth0"]))?;
-    ensure!(
-        seen.contains(address),
-        "the pod has {address}, but there is {seen}"
-    );
-    Ok(())
-}
-
-fn output(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("{command:?}"))?;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{command:?}: {}", complaint.trim());
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 fn replace(kubectl: &Kubectl) -> Result<()> {
