@@ -9,7 +9,7 @@ pub(crate) use named::Named;
 pub(crate) use namespace::Namespace;
 
 use crate::{kubectl::Kubectl, node::Node};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use std::{path::PathBuf, process::Command};
 
 /// What scenarios need of a cluster.
@@ -30,10 +30,13 @@ pub(crate) trait Cluster {
         None
     }
 
-    /// Stops the API server, or starts it again; what was stored is still there then. `None` where it can't be done.
-    fn api_server(&self, up: bool) -> Option<Result<()>> {
+    /// Stops the API server, or starts it again and waits until it answers; what was stored is still there then.
+    ///
+    /// # Errors
+    /// If it is not ours, as where [`Cluster::on_node`] is `None`.
+    fn api_server(&self, up: bool) -> Result<()> {
         let _ = up;
-        None
+        bail!("this cluster's API server is not ours")
     }
 
     /// How a person reaches it while it is kept.
@@ -54,8 +57,8 @@ impl Cluster for Node {
         Some(Node::command(self, program))
     }
 
-    fn api_server(&self, up: bool) -> Option<Result<()>> {
-        Some(Node::api_server(self, up))
+    fn api_server(&self, up: bool) -> Result<()> {
+        Node::api_server(self, up)
     }
 
     fn directions(&self) -> String {

@@ -61,6 +61,8 @@ enum Provider {
 /// What is played.
 struct Scenario {
     name: &'static str,
+    /// Whether it can be played only where the node is ours alone.
+    own_node: bool,
     play: fn(&dyn Cluster, &Form) -> Result<()>,
 }
 
@@ -73,14 +75,17 @@ struct Form {
 const ALL: &[Scenario] = &[
     Scenario {
         name: "smoke",
+        own_node: false,
         play: smoke::play,
     },
     Scenario {
         name: "rules",
+        own_node: false,
         play: rules::play,
     },
     Scenario {
         name: "api-outage",
+        own_node: true,
         play: outage::play,
     },
 ];
@@ -118,6 +123,13 @@ fn on(cluster: &dyn Cluster, options: &Options) -> Result<ExitCode> {
     let mut failed = false;
     for scenario in chosen(options.filter.as_deref())? {
         println!("== {}", scenario.name);
+        if scenario.own_node && cluster.on_node("true").is_none() {
+            println!(
+                "skipped  {}: the nodes of this cluster are not ours",
+                scenario.name
+            );
+            continue;
+        }
         let start = Instant::now();
         let went = (scenario.play)(cluster, &form);
         let seconds = start.elapsed().as_secs_f32();

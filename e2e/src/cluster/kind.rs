@@ -3,13 +3,17 @@
 use super::Cluster;
 use crate::{
     image::{self, Image, Layout},
-    kubectl::Kubectl,
+    kubectl::{Kubectl, eventually},
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
+
+/// How long its API server may take to stop or to start.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A kind cluster of our own.
 pub(crate) struct Kind {
@@ -94,6 +98,27 @@ impl Cluster for Kind {
         // kind names its only node so.
         command.args(["exec", &format!("{}-control-plane", self.name), program]);
         Some(command)
+    }
+
+    fn api_server(&self, up: bool) -> Result<()> {
+        // kubelet runs what has a manifest in its folder, and stops what has none any more.
+        let (manifest, aside) = (
+            "/etc/kubernetes/manifests/kube-apiserver.yaml",
+            "/root/kube-apiserver.yaml",
+        );
+        let (from, to) = if up {
+            (aside, manifest)
+        } else {
+            (manifest, aside)
+        };
+        let mut command = self.on_node("mv").context("a node")?;
+        let status = command.args([from, to]).status().context("docker")?;
+        ensure!(status.success(), "{command:?}: {status}");
+        let answers = || self.kubectl.text(&["get", "--raw", "/readyz"]);
+        eventually(PATIENCE, || {
+            ensure!(answers().is_ok() == up, "the API server is still as it was");
+            Ok(())
+        })
     }
 
     fn directions(&self) -> String {

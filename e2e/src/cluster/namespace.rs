@@ -28,7 +28,12 @@ impl<'a> Namespace<'a> {
 
 impl Drop for Namespace<'_> {
     fn drop(&mut self) {
-        let delete = ["delete", "namespace", &self.name, "--wait=true"];
+        // Pods first: who deletes namespaces looks again only after half of the longest grace period.
+        let name = self.name.as_str();
+        let _ = self
+            .kubectl
+            .text(&["-n", name, "delete", "all", "--all", "--cascade=foreground"]);
+        let delete = ["delete", "namespace", name, "--wait=true"];
         if let Err(error) = self.kubectl.text(&delete) {
             eprintln!("warning: namespace {} is left behind: {error:#}", self.name);
         }
