@@ -9,7 +9,6 @@ use crate::{
 use std::{
     ffi::OsString,
     process::{Command, Stdio},
-    thread,
 };
 
 /// Who provides a cluster.
@@ -72,11 +71,9 @@ pub(crate) fn e2e(arguments: &[String]) -> Outcome {
                 system::provide(needs)?;
             }
             // Go's build beside cargo's.
-            let parts = thread::spawn(kubernetes::provide);
+            let parts = kubernetes::Ahead::start();
             let programs = build(PROGRAMS, Profile::Dev)?;
-            let parts = parts
-                .join()
-                .map_err(|_| "building Kubernetes has panicked")??;
+            let parts = parts.wait()?;
             found.extend(["--parts".into(), parts.into()]);
             programs
         }

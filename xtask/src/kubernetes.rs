@@ -3,14 +3,19 @@
 
 use crate::{
     cache::cache,
-    chore::{Outcome, root, run},
+    chore::{Outcome, root},
     system::find,
 };
 use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    time::Instant,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 /// Upstream's programs, the ones that others wait for first.
@@ -29,11 +34,50 @@ const OLDEST_GO: u32 = 24;
 /// Where Go says its version and symbols of it are set.
 const VERSION_PACKAGE: &str = "k8s.io/component-base/version";
 
+/// Finding or building them while something else is done. Gives up when it is dropped.
+pub(crate) struct Ahead {
+    given_up: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Result<PathBuf, String>>>,
+}
+
+impl Ahead {
+    /// Begins.
+    pub(crate) fn start() -> Self {
+        let given_up = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&given_up);
+        Self {
+            given_up,
+            thread: Some(thread::spawn(move || provide_unless(&seen))),
+        }
+    }
+
+    /// Folder with all of them, as of [`provide`].
+    pub(crate) fn wait(mut self) -> Result<PathBuf, String> {
+        let result = self.thread.take().map(JoinHandle::join);
+        result
+            .and_then(Result::ok)
+            .unwrap_or_else(|| Err("building Kubernetes has panicked".into()))
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.given_up.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
 /// Folder with all of them. Finds or builds those that are not there yet, saying so.
 ///
 /// # Errors
 /// Says what is missing, and the remedy.
 pub(crate) fn provide() -> Result<PathBuf, String> {
+    provide_unless(&AtomicBool::new(false))
+}
+
+fn provide_unless(given_up: &AtomicBool) -> Result<PathBuf, String> {
     let module = root().join("e2e/node");
     let version = version(&module)?;
     let folder = cache(&format!("kubernetes-{version}"))?;
@@ -53,9 +97,13 @@ pub(crate) fn provide() -> Result<PathBuf, String> {
     let start = Instant::now();
     for name in missing {
         let step = Instant::now();
-        build(&go, &module, name, &version, &folder)?;
+        let mut command = build(&go, &module, name, &version, &folder);
+        finish(&mut command, given_up)?;
+        keep(&folder, name)?;
         println!("built {name} in {} s", step.elapsed().as_secs());
     }
+    // Gigabytes that nobody needs once all is built.
+    let _ = fs::remove_dir_all(scratch(&folder));
     println!(
         "built all in {} s: {}",
         start.elapsed().as_secs(),
@@ -176,7 +224,17 @@ fn scratch(folder: &Path) -> PathBuf {
     folder.join("go-build")
 }
 
-fn build(go: &Path, module: &Path, name: &str, version: &str, folder: &Path) -> Outcome {
+/// Where a program is written: never under its own name, so that what is half written is not taken for built.
+fn fresh(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}.{}", std::process::id()))
+}
+
+fn keep(folder: &Path, name: &str) -> Outcome {
+    let place = folder.join(name);
+    fs::rename(fresh(folder, name), &place).map_err(|error| format!("{}: {error}", place.display()))
+}
+
+fn build(go: &Path, module: &Path, name: &str, version: &str, folder: &Path) -> Command {
     let minor = version.split('.').nth(1).unwrap_or_default();
     // Without these a program calls itself v0.0.0, and clients that look at the version misbehave.
     let flags = format!(
@@ -187,19 +245,37 @@ fn build(go: &Path, module: &Path, name: &str, version: &str, folder: &Path) -> 
     } else {
         format!("k8s.io/kubernetes/cmd/{name}")
     };
-    // Under another name first: what is half written is never taken for built.
-    let fresh = folder.join(format!("{name}.{}", std::process::id()));
     let mut command = Command::new(go);
     command
         .current_dir(module)
         .env("CGO_ENABLED", "0")
         .env("GOCACHE", scratch(folder))
         .args(["build", "-trimpath", "-ldflags", &flags, "-o"])
-        .arg(&fresh)
+        .arg(fresh(folder, name))
         .arg(package);
-    run(&mut command)?;
-    let place = folder.join(name);
-    fs::rename(&fresh, &place).map_err(|error| format!("{}: {error}", place.display()))
+    command
+}
+
+/// Runs a command to its end, or ends it when we have given up.
+fn finish(command: &mut Command, given_up: &AtomicBool) -> Outcome {
+    let text = format!("{command:?}");
+    let failed = |error: std::io::Error| format!("{text}: {error}");
+    let mut child = command.spawn().map_err(failed)?;
+    loop {
+        if let Some(status) = child.try_wait().map_err(failed)? {
+            return if status.success() {
+                Ok(())
+            } else {
+                Err(format!("{text}: {status}"))
+            };
+        }
+        if given_up.load(Ordering::Relaxed) {
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err("given up".into());
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 #[cfg(test)]
