@@ -31,17 +31,18 @@ type Collection = (String, String);
 /// Namespace and name.
 type Name = (String, String);
 
+/// The body of a watch.
+type Lines = mpsc::UnboundedSender<Result<Bytes, std::io::Error>>;
+/// Answers what is posted.
+type Review = Box<dyn Fn(&Value) -> Value + Send>;
+
 #[derive(Default)]
 struct World {
     version: u64,
     objects: BTreeMap<Collection, BTreeMap<Name, Value>>,
     /// What watches were told, by version, so that one that begins later is told as well.
     told: Vec<(u64, Collection, Name, Bytes)>,
-    watches: Vec<(
-        Collection,
-        String,
-        mpsc::UnboundedSender<Result<Bytes, std::io::Error>>,
-    )>,
+    watches: Vec<(Collection, String, Lines)>,
     /// Kinds that are defined and not served.
     unserved: BTreeSet<String>,
     /// What is answered 404.
@@ -52,7 +53,7 @@ struct World {
     lists: BTreeMap<String, usize>,
     requests: usize,
     /// Answers to objects that are posted and not kept, by plural.
-    reviews: BTreeMap<String, Box<dyn Fn(&Value) -> Value + Send>>,
+    reviews: BTreeMap<String, Review>,
 }
 
 impl Api {
