@@ -93,6 +93,10 @@ const ALL: &[Scenario] = &[
 /// Plays what was asked for.
 pub(crate) fn run(options: Options) -> Result<ExitCode> {
     let say = |text: &str| println!("  {text}");
+    if options.provider != Provider::Netns {
+        // Before anything is started for it.
+        chosen(options.filter.as_deref())?;
+    }
     match options.provider {
         Provider::Netns => netns::play(options.filter.as_deref(), options.long),
         Provider::Node => sandbox::enter(|| {

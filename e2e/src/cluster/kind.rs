@@ -27,10 +27,9 @@ pub(crate) struct Kind {
 impl Kind {
     /// Creates a cluster and loads our images into it. `nginx:latest` and its like it pulls by itself.
     pub(crate) fn create(programs: &Path, kept: bool, say: &dyn Fn(&str)) -> Result<Self> {
-        let find = |name| image::find(name).with_context(|| format!("hint: install {name}"));
-        let kubectl = find("kubectl")?;
+        let kubectl = image::find("kubectl")?;
         let images = [image::client(programs)?, image::mesh(programs)?];
-        let mut kind = Self::new(find("kind")?, kubectl, kept)?;
+        let mut kind = Self::new(image::find("kind")?, kubectl, kept)?;
         say(&format!("kind cluster {}", kind.name));
         kind.start()?;
         for image in images {

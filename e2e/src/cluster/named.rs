@@ -1,8 +1,11 @@
 //! Any cluster that the caller names. It has to be able to pull our images: the caller has pushed them somewhere.
 
 use super::Cluster;
-use crate::{image::CLIENT, image::MESH, kubectl::Kubectl};
-use anyhow::{Context, Result};
+use crate::{
+    image::{self, CLIENT, MESH},
+    kubectl::Kubectl,
+};
+use anyhow::{Result, anyhow};
 use std::path::PathBuf;
 
 /// A cluster of the caller's.
@@ -17,11 +20,13 @@ impl Named {
     /// # Errors
     /// If its API server does not answer.
     pub(crate) fn new(kubeconfig: Option<PathBuf>, images: Option<String>) -> Result<Self> {
-        let program = crate::image::find("kubectl").context("hint: install kubectl")?;
+        let program = image::find("kubectl")?;
         let kubectl = Kubectl::new(program, kubeconfig);
         kubectl
             .text(&["get", "--raw", "/readyz"])
-            .context("the cluster does not answer\nhint: name it by --kubeconfig or KUBECONFIG")?;
+            .map_err(|error| {
+                anyhow!("{error:#}\nhint: name the cluster by --kubeconfig or KUBECONFIG")
+            })?;
         if images.is_none() {
             println!(
                 "the cluster has to know {MESH} and {CLIENT}: push them, and say where by --images registry/path"

@@ -75,7 +75,7 @@ pub(crate) fn mesh(programs: &Path) -> Result<Image> {
 /// Both variants of iptables under all their names, and the plugins that they load.
 fn iptables(tree: &mut Tree) -> Result<()> {
     for (variant, program) in ["nft", "legacy"].iter().zip(IPTABLES) {
-        let from = find(program).context("hint: install the package iptables")?;
+        let from = find(program)?;
         tree.program(&from, &format!("/usr/sbin/{program}"))?;
         for family in ["iptables", "ip6tables"] {
             for verb in ["", "-save", "-restore"] {
@@ -107,7 +107,7 @@ fn plugins() -> Result<PathBuf> {
 /// Debian's nginx in the place of `nginx:latest`: it starts, logs, serves its welcome page and ends as that one does.
 pub(crate) fn nginx() -> Result<Image> {
     let mut tree = Tree::new();
-    let program = find("nginx").context("hint: install the package nginx")?;
+    let program = find("nginx")?;
     tree.program(&program, "/usr/sbin/nginx")?;
     for name in ["sh", "cat"] {
         tree.installed(name)?;

@@ -171,7 +171,7 @@ pub(crate) fn find(name: &str) -> Result<PathBuf> {
         .chain(more)
         .map(|folder| folder.join(name))
         .find(|file| file.is_file())
-        .with_context(|| format!("this machine has no {name}"))
+        .with_context(|| format!("this machine has no {name}\nhint: install it"))
 }
 
 /// A path as a layer names it: relative, without `..`, and under `/usr` what is linked there.

@@ -3,7 +3,7 @@
 //! The CNI plugin `bridge` adopts it. It is there before the API server, which is told its address.
 
 use super::{ADDRESS, PODS};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use std::{fs, process::Command};
 
 const BRIDGE: &str = "cni0";
@@ -19,7 +19,7 @@ pub(crate) fn make() -> Result<()> {
     set("net/ipv4/ip_forward", "1")?;
     // Where bridges never pass iptables, pods of one node reach each other, but not by a Service's address.
     set("net/bridge/bridge-nf-call-iptables", "1")
-        .context("hint: modprobe br_netfilter, on the machine itself")
+        .map_err(|error| anyhow!("{error:#}\nhint: modprobe br_netfilter, on the machine itself"))
 }
 
 /// Configuration of the CNI plugins.
