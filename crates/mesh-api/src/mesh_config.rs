@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use proxy_config::{InterceptionMode, ProxyConfig};
-pub use read::{Invalid, Read};
+pub use read::{Invalid, Read, over};
 
 /// Settings of the whole mesh, as in the key `mesh` of the ConfigMap `istio`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use crate::annotations::Annotations;
 use crate::overrides::Overrides;
 use crate::template::{self, APP_PROBERS, Input, PROMETHEUS_ANNOTATIONS, set_env};
 use crate::{
-    Decision, Invalid, NamespaceFacts, Problem, Settings, Skip, Workload, check, decide, json,
+    Decision, Invalid, NamespaceFacts, Problem, Settings, Skip, Why, Workload, check, decide, json,
     metadata, metrics, placement, probes, strip,
 };
 
@@ -29,6 +29,8 @@ pub struct Injected {
     pub pod: Value,
     /// RFC 6902: what turns the pod that came into [`Injected::pod`].
     pub patch: Patch,
+    /// What decided that it is injected.
+    pub why: Why,
     /// What the user should know, such as annotations without effect.
     pub warnings: Vec<String>,
 }
@@ -66,9 +68,10 @@ pub(crate) fn inject_for(
     namespace: &NamespaceFacts,
     settings: &Settings,
 ) -> Result<Outcome, Invalid> {
-    if let Decision::Skip(reason) = decide(&typed(original)?, namespace, settings) {
-        return Ok(Outcome::Skipped(reason));
-    }
+    let why = match decide(&typed(original)?, namespace, settings) {
+        Decision::Inject(why) => why,
+        Decision::Skip(reason) => return Ok(Outcome::Skipped(reason)),
+    };
     let mut problems = Vec::new();
     let mut warnings = Vec::new();
     let mut injected = strip::strip(original, &mut problems);
@@ -94,6 +97,7 @@ pub(crate) fn inject_for(
     Ok(Outcome::Injected(Box::new(Injected {
         pod: injected,
         patch,
+        why,
         warnings,
     })))
 }

@@ -11,9 +11,9 @@
 //! rewrite     the application's probes and metrics, now served through the agent
 //! ```
 //!
-//! [`inject()`] is that pipeline for one pod; [`kube_inject()`] runs it over the workloads of a manifest. The
-//! code is pure: no cluster is asked, no file is read. The webhook, `meshctl kube-inject` and the demo all call it, so
-//! that what is tested here is what pods get.
+//! [`inject()`] is that pipeline for one pod; [`kube_inject()`] runs it over the workloads of a manifest. All of that
+//! is pure: no cluster is asked, no file is read. The webhook, `meshctl kube-inject` and the demo all call it, so that
+//! what is tested here is what pods get. Only [`webhook`], the server of the program `mesh-injector`, touches the world.
 //!
 //! A pod is edited as JSON, never rebuilt from its type: fields that this version does not know survive.
 
@@ -37,6 +37,7 @@ mod settings;
 mod status;
 mod strip;
 mod template;
+pub mod webhook;
 mod workload;
 
 pub use decision::{Decision, Skip, Why, decide};
@@ -44,7 +45,7 @@ pub use inject::{Injected, Outcome, inject, inject_json};
 pub use invalid::{Invalid, Problem};
 pub use kube_inject::{KubeInjected, Refused, kube_inject};
 pub use namespace::NamespaceFacts;
-pub use selection::{Entry, NotSelected, select};
-pub use settings::{Capture, Images, Policy, ProxyUser, Resources, Settings};
+pub use selection::{Entry, IGNORED_NAMESPACES, NotSelected, select};
+pub use settings::{Capture, Images, Policy, ProxyUser, Resources, Settings, Texts, Unreadable};
 pub use status::SidecarStatus;
 pub use workload::Workload;

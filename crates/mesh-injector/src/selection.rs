@@ -10,7 +10,7 @@ use mesh_model::annotation::{INJECT, INJECTION, REVISION};
 use crate::{NamespaceFacts, Settings};
 
 /// Namespaces that are left out when every unlabelled namespace is injected, and by the decision in any case.
-pub(crate) const IGNORED_NAMESPACES: [&str; 4] = [
+pub const IGNORED_NAMESPACES: [&str; 4] = [
     "kube-system",
     "kube-public",
     "kube-node-lease",

@@ -1,9 +1,13 @@
 //! What the mesh's owner decides about injection.
 
+mod read; // from the texts of the ConfigMaps
+
 use std::collections::BTreeMap;
 
 use mesh_api::k8s::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use mesh_api::mesh_config::MeshConfig;
+
+pub use read::{Texts, Unreadable};
 
 /// Settings of the injector. The defaults are Istio's.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +26,8 @@ pub struct Settings {
     pub cluster_id: String,
     /// Network of the pods; empty for none.
     pub network: String,
+    /// Further variables of the proxy.
+    pub environment: BTreeMap<String, String>,
     /// DNS domain of the cluster.
     pub cluster_domain: String,
     /// Address of the certificate authority; `None` for the pod's discovery address.
@@ -56,6 +62,7 @@ impl Default for Settings {
             revision: "default".into(),
             cluster_id: "Kubernetes".into(),
             network: String::new(),
+            environment: BTreeMap::new(),
             cluster_domain: "cluster.local".into(),
             ca_address: None,
             token_audience: "istio-ca".into(),

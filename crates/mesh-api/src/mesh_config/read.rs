@@ -44,8 +44,11 @@ pub enum Invalid {
 }
 
 /// Reads `text` over `base`: a field that is set replaces that of `base`, an object is merged field by field, as Istio
-/// merges its configuration messages.
-pub(super) fn over<T: Serialize + DeserializeOwned>(
+/// merges its configuration messages. The same rule reads every settings text of the mesh.
+///
+/// # Errors
+/// If the text is not YAML, or a field holds what its type cannot.
+pub fn over<T: Serialize + DeserializeOwned>(
     base: &T,
     text: &str,
 ) -> Result<Read<T>, Invalid> {

@@ -64,6 +64,8 @@ pub(super) fn proxy(input: &Input<'_>) -> Vec<EnvVar> {
     list.push(value("ISTIO_META_MESH_ID", mesh_id));
     list.push(value(env::TRUST_DOMAIN, trust_domain));
     list.extend(metadata(input).unwrap_or_default());
+    let more = settings.environment.iter();
+    list.extend(more.map(|(name, text)| value(name, text)));
     list
 }
 

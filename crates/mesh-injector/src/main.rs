@@ -1,0 +1,41 @@
+//! mesh-injector: reads the command line, starts the log, runs the webhook, says why it cannot.
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+use mesh_injector::webhook::{app, config::Command};
+use mesh_runtime::log::{Family, Format, Levels, Logging, Scope};
+
+/// Scopes of the log, under Istio's names.
+static SCOPES: [Scope; 1] = [Scope {
+    name: "injection",
+    family: Family::Istio,
+    targets: &["mesh_injector"],
+}];
+
+fn main() -> ExitCode {
+    match start(Command::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(command: Command) -> Result<()> {
+    let levels = Levels::new(&SCOPES).istio(&command.log_output_level);
+    let levels = levels.context("--log_output_level")?;
+    let format = if command.log_as_json {
+        Format::Json
+    } else {
+        Format::Text
+    };
+    let _logging = Logging::install(levels, format)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(app::run(command))
+}

@@ -1,0 +1,271 @@
+//! The only wiring: settings in, a running webhook out.
+//!
+//! In the order of a start: sockets, so that a port in use is known at once; the settings of injection; the ports, which
+//! say what is still missing; then certificate, caBundle and nodes. SIGTERM: not ready, new connections for a while
+//! longer, then what is open finishes.
+
+use std::{net::Ipv4Addr, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, Result, anyhow};
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use mesh_runtime::{
+    readiness::Readiness,
+    shutdown::{Shutdown, Signals},
+    tasks::Tasks,
+};
+use rustls_pki_types::ServerName;
+use tokio::{net::TcpListener, sync::watch};
+
+use super::{
+    authority::Authority,
+    certificate::{self, Serving},
+    config::{Command, Native},
+    http::{self, Webhook},
+    live::{Files, Live, Overrides, Reader},
+    metrics::Metrics,
+    nodes, registration,
+    roots::{self, Roots},
+    tls::Port,
+};
+
+/// Longest silence of the API server within an answer; it closes watches well before.
+const API_READ_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// Runs until a signal asks for the end.
+///
+/// # Errors
+/// If a port, a file or the cluster cannot be had.
+pub async fn run(command: Command) -> Result<()> {
+    let signals = Signals::catch().context("cannot catch signals")?;
+    let shutdown = Shutdown::new();
+    let app = App::start(command, shutdown.clone()).await?;
+    shutdown.while_running(signals, app.run()).await;
+    Ok(())
+}
+
+struct App {
+    command: Command,
+    shutdown: Shutdown,
+    tasks: Tasks,
+    webhook: Arc<Webhook>,
+}
+
+impl App {
+    async fn start(command: Command, shutdown: Shutdown) -> Result<Self> {
+        let https = bind(command.https_addr, "--httpsAddr").await?;
+        let monitoring = bind(command.monitoring_addr, "--monitoringAddr").await?;
+        let (reader, mut settings) = Reader::open(files(&command), overrides(&command))?;
+        settings.native_sidecars = command.native_sidecars == Native::True;
+        let webhook = Arc::new(Webhook {
+            live: Arc::new(Live::new(settings)),
+            metrics: Arc::new(Metrics::default()),
+            readiness: Readiness::new(),
+        });
+        let app = Self {
+            command,
+            shutdown,
+            tasks: Tasks::new(),
+            webhook,
+        };
+        let client = match app.command.needs_cluster() {
+            true => Some(
+                client(&app.command)
+                    .await
+                    .context("no way to the API server")?,
+            ),
+            false => None,
+        };
+        let live = app.webhook.live.clone();
+        app.tasks
+            .spawn("settings", reader.run(live, app.shutdown.clone()));
+        let roots = app.follow_roots(client.as_ref());
+        let serving = app.keep_certificate(&roots)?;
+        if let Some(client) = client {
+            app.register(&client, &roots);
+            app.watch_nodes(client);
+        }
+        app.serve(https, monitoring, &serving)?;
+        Ok(app)
+    }
+
+    async fn run(self) {
+        let readiness = self.webhook.readiness.clone();
+        let ready = async {
+            readiness.ready().await;
+            tracing::info!("ready");
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = self.shutdown.begun() => {}
+            () = ready => {}
+        }
+        self.webhook.readiness.end("shutting down");
+        let deadline =
+            duration(self.command.drain_delay) + duration(self.command.shutdown_duration);
+        self.tasks.join(deadline, self.shutdown.forced()).await;
+    }
+
+    fn follow_roots(&self, client: Option<&Client>) -> Roots {
+        let (announce, roots) = watch::channel(None);
+        let source = match (&self.command.ca_root, client) {
+            (Some(file), _) => roots::Source::File(file.clone()),
+            (None, Some(client)) => {
+                roots::Source::ConfigMap(client.clone(), self.command.namespace.clone())
+            }
+            (None, None) => return roots,
+        };
+        self.tasks
+            .spawn("roots", roots::run(source, announce, self.shutdown.clone()));
+        roots
+    }
+
+    fn keep_certificate(&self, roots: &Roots) -> Result<Arc<Serving>> {
+        let command = &self.command;
+        let name = command.dns_name();
+        let name = ServerName::try_from(name.clone())
+            .map_err(|_| anyhow!("--service-name and --namespace: `{name}` is no DNS name"))?;
+        let serving = Serving::new(name, self.webhook.metrics.clone());
+        let source = match (&command.tls_cert, &command.tls_key) {
+            (Some(chain), Some(key)) => certificate::Source::Files(chain.clone(), key.clone()),
+            _ => certificate::Source::Authority(Box::new(Authority {
+                address: command
+                    .ca_address
+                    .clone()
+                    .unwrap_or_else(|| format!("istiod.{}.svc:15012", command.namespace)),
+                token: command.token.clone(),
+            })),
+        };
+        let first = self
+            .webhook
+            .readiness
+            .condition("certificate", "waiting for the roots of the mesh");
+        self.tasks.spawn(
+            "certificate",
+            certificate::run(
+                source,
+                serving.clone(),
+                roots.clone(),
+                first,
+                self.shutdown.clone(),
+            ),
+        );
+        Ok(serving)
+    }
+
+    fn register(&self, client: &Client, roots: &Roots) {
+        for name in &self.command.webhook_config {
+            let first = self.webhook.readiness.condition(
+                "webhook configuration",
+                format!("the caBundle of {name} is not set yet"),
+            );
+            self.tasks.spawn(
+                "registration",
+                registration::run(
+                    client.clone(),
+                    name.clone(),
+                    roots.clone(),
+                    self.webhook.metrics.clone(),
+                    first,
+                    self.shutdown.clone(),
+                ),
+            );
+        }
+    }
+
+    fn watch_nodes(&self, client: Client) {
+        if self.command.native_sidecars != Native::Auto {
+            return;
+        }
+        let first = self.webhook.readiness.condition(
+            "nodes",
+            "which kubelets run native sidecars is not known yet",
+        );
+        let live = self.webhook.live.clone();
+        self.tasks.spawn(
+            "nodes",
+            nodes::run(client, live, first, self.shutdown.clone()),
+        );
+    }
+
+    fn serve(
+        &self,
+        https: TcpListener,
+        monitoring: TcpListener,
+        serving: &Arc<Serving>,
+    ) -> Result<()> {
+        let lame_duck = duration(self.command.drain_delay);
+        let metrics = &self.webhook.metrics;
+        let reviews = Port {
+            listener: https,
+            tls: Some(serving.config().context("cannot set up TLS")?),
+            router: http::reviews(self.webhook.clone()),
+            metrics: metrics.clone(),
+            lame_duck,
+        };
+        let monitoring = Port {
+            listener: monitoring,
+            tls: None,
+            router: http::monitoring(self.webhook.clone()),
+            metrics: metrics.clone(),
+            lame_duck,
+        };
+        self.tasks
+            .spawn("reviews", reviews.serve(self.shutdown.clone()));
+        self.tasks
+            .spawn("monitoring", monitoring.serve(self.shutdown.clone()));
+        Ok(())
+    }
+}
+
+fn files(command: &Command) -> Files {
+    Files {
+        config: command.inject_config.clone(),
+        values: command.values.clone(),
+        mesh: command.mesh_config.clone(),
+    }
+}
+
+fn overrides(command: &Command) -> Overrides {
+    Overrides {
+        revision: command.revision.clone(),
+        warn_of_proxy_user: command.warn_of_proxy_user,
+    }
+}
+
+/// A negative one is none.
+fn duration(typed: jiff::SignedDuration) -> Duration {
+    Duration::try_from(typed).unwrap_or_default()
+}
+
+/// An IPv6 socket takes IPv4 too; without IPv6, an IPv4 socket.
+async fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener> {
+    let mut bound = TcpListener::bind(address).await;
+    let unsupported = |e: &std::io::Error| e.raw_os_error() == Some(NO_IPV6);
+    if address.ip().is_unspecified() && bound.as_ref().is_err_and(unsupported) {
+        bound = TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await;
+    }
+    bound.with_context(|| format!("cannot listen on {address} ({setting})"))
+}
+
+/// EAFNOSUPPORT of Linux.
+const NO_IPV6: i32 = 97;
+
+async fn client(command: &Command) -> Result<Client> {
+    let options = KubeConfigOptions {
+        context: command.context.clone(),
+        ..KubeConfigOptions::default()
+    };
+    let in_pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+    let mut config = match &command.kubeconfig {
+        Some(file) => {
+            Config::from_custom_kubeconfig(Kubeconfig::read_from(file)?, &options).await?
+        }
+        None if in_pod && command.context.is_none() => Config::incluster()?,
+        None => Config::from_kubeconfig(&options).await?,
+    };
+    config.read_timeout = Some(API_READ_TIMEOUT);
+    Ok(Client::try_from(config)?)
+}

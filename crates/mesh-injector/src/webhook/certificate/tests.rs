@@ -1,0 +1,73 @@
+use rcgen::{CertificateParams, KeyPair};
+
+use super::*;
+
+fn pem(names: &[&str]) -> Pem {
+    let key = KeyPair::generate().expect("key");
+    let params = CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let certificate = params.expect("names").self_signed(&key).expect("signed");
+    Pem {
+        chain: certificate.pem(),
+        key: key.serialize_pem(),
+    }
+}
+
+fn serving() -> (Arc<Serving>, Arc<Metrics>) {
+    let metrics = Arc::new(Metrics::default());
+    let name = ServerName::try_from("injector.mesh.svc").expect("a name");
+    (Serving::new(name, metrics.clone()), metrics)
+}
+
+fn leaf(serving: &Serving) -> Option<CertificateDer<'static>> {
+    Some(serving.current.load_full()?.cert.first()?.clone())
+}
+
+#[test]
+fn only_what_fits_is_put_into_service() {
+    let (serving, metrics) = serving();
+    assert!(leaf(&serving).is_none());
+    let good = pem(&["injector.mesh.svc"]);
+    serving.install(&good).expect("fits");
+    let before = leaf(&serving);
+    assert!(metrics.certificate_end.load(Relaxed) > 0);
+
+    let other_name = serving.install(&pem(&["other.mesh.svc"]));
+    assert!(
+        matches!(other_name, Err(Error::Unfit { .. })),
+        "{other_name:?}"
+    );
+    let other_key = serving.install(&Pem {
+        key: pem(&["x"]).key,
+        ..good
+    });
+    assert!(
+        matches!(other_key, Err(Error::Unfit { .. })),
+        "{other_key:?}"
+    );
+    for chain in ["", "no PEM"] {
+        let empty = serving.install(&Pem {
+            chain: chain.into(),
+            key: pem(&["x"]).key,
+        });
+        assert!(matches!(empty, Err(Error::Empty)), "{empty:?}");
+    }
+    assert_eq!(leaf(&serving), before);
+
+    serving.install(&pem(&["injector.mesh.svc"])).expect("fits");
+    assert_ne!(leaf(&serving), before);
+    assert_eq!(metrics.certificates.load(Relaxed), 2);
+}
+
+#[test]
+fn an_expired_one_is_refused() {
+    let (serving, _) = serving();
+    let key = KeyPair::generate().expect("key");
+    let mut params = CertificateParams::new(vec!["injector.mesh.svc".into()]).expect("names");
+    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+    let installed = serving.install(&Pem {
+        chain: params.self_signed(&key).expect("signed").pem(),
+        key: key.serialize_pem(),
+    });
+    assert!(matches!(installed, Err(Error::Expired)), "{installed:?}");
+}

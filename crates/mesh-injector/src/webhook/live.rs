@@ -1,0 +1,227 @@
+//! The settings of injection as they are now: read from files, which an installation mounts from its ConfigMaps, and read
+//! again when they change.
+//!
+//! Files that cannot be read, or hold nonsense, leave the last good settings in force. Only new pods see a change.
+
+use std::{
+    io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use mesh_runtime::shutdown::Shutdown;
+
+use crate::{ProxyUser, Settings, Texts, Unreadable};
+
+/// How often files are looked at. The kubelet swaps a mounted ConfigMap as a whole, so a half-written one is not seen.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// The files; one that does not exist at the start is all defaults.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// Policy and selectors.
+    pub config: PathBuf,
+    /// Values of the installation.
+    pub values: PathBuf,
+    /// `MeshConfig`.
+    pub mesh: PathBuf,
+}
+
+/// What the command line says, over what the files say.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// Revision of the control plane.
+    pub revision: Option<String>,
+    /// What to do with an application that runs as the proxy's user.
+    pub warn_of_proxy_user: bool,
+}
+
+/// Why settings are not in force.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file cannot be read.
+    #[error("cannot read {0}")]
+    File(PathBuf, #[source] io::Error),
+    /// What is in it cannot be understood.
+    #[error(transparent)]
+    Text(#[from] Unreadable),
+}
+
+/// The settings in force.
+#[derive(Debug)]
+pub struct Live {
+    settings: ArcSwap<Settings>,
+    native_sidecars: AtomicBool,
+}
+
+impl Live {
+    /// These settings, until they change.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            native_sidecars: AtomicBool::new(settings.native_sidecars),
+            settings: ArcSwap::from_pointee(settings),
+        }
+    }
+
+    /// The settings for one pod.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            native_sidecars: self.native_sidecars.load(Relaxed),
+            ..Settings::clone(&self.settings.load())
+        }
+    }
+
+    /// Whether pods that do not say get a native sidecar.
+    pub fn set_native_sidecars(&self, native: bool) {
+        if self.native_sidecars.swap(native, Relaxed) != native {
+            tracing::info!(native, "native sidecars");
+        }
+    }
+}
+
+/// Reads the files, again and again.
+#[derive(Debug)]
+pub struct Reader {
+    files: Files,
+    overrides: Overrides,
+    last: Result<Texts, String>,
+}
+
+impl Reader {
+    /// Reads the files for the first time.
+    ///
+    /// # Errors
+    /// If one exists and cannot be read or understood.
+    pub fn open(files: Files, overrides: Overrides) -> Result<(Self, Settings), Error> {
+        for file in [&files.config, &files.values, &files.mesh] {
+            if !file.exists() {
+                tracing::warn!(file = %file.display(), "does not exist: the defaults are in force");
+            }
+        }
+        let texts = files.read()?;
+        let settings = overrides.read(&texts)?;
+        let last = Ok(texts);
+        Ok((
+            Self {
+                files,
+                overrides,
+                last,
+            },
+            settings,
+        ))
+    }
+
+    /// Keeps `live` up to date until the end.
+    pub async fn run(mut self, live: Arc<Live>, shutdown: Shutdown) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(INTERVAL) => self.look(&live),
+                () = shutdown.begun() => return,
+            }
+        }
+    }
+
+    /// Looks once; each change, and each new mistake, is logged once.
+    fn look(&mut self, live: &Live) {
+        let texts = self.files.read();
+        let now = match &texts {
+            Ok(texts) => Ok(texts.clone()),
+            Err(error) => Err(error.to_string()),
+        };
+        if now == self.last {
+            return;
+        }
+        match texts.and_then(|texts| Ok(self.overrides.read(&texts)?)) {
+            Ok(settings) => {
+                live.settings.store(Arc::new(settings));
+                tracing::info!("the settings of injection have changed");
+            }
+            Err(error) => {
+                let error = anyhow::Error::new(error);
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    "the settings of injection cannot be read; the last good ones stay in force"
+                );
+            }
+        }
+        self.last = now;
+    }
+}
+
+impl Files {
+    fn read(&self) -> Result<Texts, Error> {
+        let read = |file: &PathBuf| match std::fs::read_to_string(file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            other => other.map_err(|error| Error::File(file.clone(), error)),
+        };
+        Ok(Texts {
+            config: read(&self.config)?,
+            values: read(&self.values)?,
+            mesh: read(&self.mesh)?,
+        })
+    }
+}
+
+impl Overrides {
+    fn read(&self, texts: &Texts) -> Result<Settings, Unreadable> {
+        let read = Settings::read(texts)?;
+        for field in &read.unknown {
+            tracing::warn!(field, "has no effect in this version");
+        }
+        let mut settings = read.value;
+        if let Some(revision) = &self.revision {
+            settings.revision.clone_from(revision);
+        }
+        if self.warn_of_proxy_user {
+            settings.proxy_user = ProxyUser::Warn;
+        }
+        Ok(settings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_counts_and_nonsense_does_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        let files = Files {
+            config: path("config"),
+            values: path("values"),
+            mesh: path("mesh"),
+        };
+        let (mut reader, settings) =
+            Reader::open(files, Overrides::default()).expect("no files are defaults");
+        assert_eq!(settings, Settings::default());
+        let live = Live::new(settings);
+
+        std::fs::write(path("mesh"), "trustDomain: a\n").expect("written");
+        reader.look(&live);
+        assert_eq!(live.settings().mesh.trust_domain, "a");
+
+        std::fs::write(path("values"), "{").expect("written");
+        std::fs::write(path("mesh"), "trustDomain: b\n").expect("written");
+        reader.look(&live);
+        assert_eq!(live.settings().mesh.trust_domain, "a");
+
+        std::fs::write(path("values"), "{\"revision\": \"r\"}").expect("written");
+        reader.look(&live);
+        let now = live.settings();
+        assert_eq!((&*now.mesh.trust_domain, &*now.revision), ("b", "r"));
+    }
+
+    #[test]
+    fn kubelets_decide_beside_the_files() {
+        let live = Live::new(Settings::default());
+        assert!(!live.settings().native_sidecars);
+        live.set_native_sidecars(true);
+        assert!(live.settings().native_sidecars);
+    }
+}

@@ -1,0 +1,144 @@
+//! Connections: accept, shake hands, serve; each in a task of its own and within limits.
+//!
+//! At the end the listener takes connections for a while longer, until the cluster's load balancing knows; then what is
+//! open is asked to finish (GOAWAY, `connection: close`) and nothing is cut off.
+
+use std::{io, sync::Arc, time::Duration};
+
+use axum::Router;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+    service::TowerToHyperService,
+};
+use mesh_runtime::shutdown::Shutdown;
+use rustls::ServerConfig;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::task::TaskTracker;
+
+use super::metrics::Metrics;
+
+/// Longest handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Longest time for the head of a request.
+const HEAD: Duration = Duration::from_secs(10);
+/// Connections at once; the API servers of a cluster need a handful.
+const MAX_CONNECTIONS: usize = 1024;
+/// Requests at once on one connection.
+const MAX_STREAMS: u32 = 250;
+/// Pause after a failed accept: the usual reason, no free descriptor, does not go away by trying at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Silence after which an HTTP/2 peer has to show that it is there.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// A port that is served.
+pub struct Port {
+    /// The socket.
+    pub listener: TcpListener,
+    /// TLS; `None` for the monitoring port.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// What answers.
+    pub router: Router,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// How long new connections are taken after the end was asked for.
+    pub lame_duck: Duration,
+}
+
+impl Port {
+    /// Serves until the end.
+    pub async fn serve(self, shutdown: Shutdown) {
+        let (tasks, graceful) = (TaskTracker::new(), GracefulShutdown::new());
+        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let end = async {
+            shutdown.begun().await;
+            sleep(self.lame_duck).await;
+        };
+        tokio::pin!(end);
+        loop {
+            let stream = tokio::select! {
+                stream = self.accept() => stream,
+                () = &mut end => break,
+            };
+            let Ok(place) = places.clone().try_acquire_owned() else {
+                tracing::warn!("too many connections, closed one");
+                continue;
+            };
+            let (router, watcher) = (self.router.clone(), graceful.watcher());
+            let (tls, metrics) = (self.tls.clone(), self.metrics.clone());
+            tasks.spawn(async move {
+                let served = match tls {
+                    None => serve(stream, router, watcher).await,
+                    Some(tls) => match shake_hands(stream, tls).await {
+                        Ok(stream) => serve(stream, router, watcher).await,
+                        Err(error) => {
+                            metrics
+                                .handshake_failures
+                                .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                            Err(error)
+                        }
+                    },
+                };
+                if let Err(error) = served {
+                    tracing::debug!(%error, "a connection broke");
+                }
+                drop(place);
+            });
+        }
+        drop(self.listener);
+        graceful.shutdown().await;
+        tasks.close();
+        tasks.wait().await;
+    }
+
+    async fn accept(&self) -> TcpStream {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, _)) => {
+                    // Only latency suffers if this is refused.
+                    let _ = stream.set_nodelay(true);
+                    return stream;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+async fn shake_hands(
+    stream: TcpStream,
+    tls: Arc<ServerConfig>,
+) -> io::Result<tokio_rustls::server::TlsStream<TcpStream>> {
+    timeout(HANDSHAKE, TlsAcceptor::from(tls).accept(stream)).await?
+}
+
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    watcher: hyper_util::server::graceful::Watcher,
+) -> io::Result<()> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEP_ALIVE)
+        .max_concurrent_streams(MAX_STREAMS);
+    let service = TowerToHyperService::new(router);
+    let connection = builder
+        .serve_connection(TokioIo::new(stream), service)
+        .into_owned();
+    watcher.watch(connection).await.map_err(io::Error::other)
+}
