@@ -13,7 +13,7 @@ RUN apt-get update \
  && useradd --uid 1337 --user-group --home-dir /tmp --shell /bin/false istio-proxy \
  && install -d -o 1337 -g 1337 /etc/istio/proxy /var/lib/istio/data
 COPY --from=build /mesh/target/dist/mesh-init /mesh/target/dist/mesh-proxy /mesh/target/dist/mesh-discovery \
-     /mesh/target/dist/meshctl /usr/local/bin/
+     /mesh/target/dist/mesh-injector /mesh/target/dist/meshctl /usr/local/bin/
 # The names by which Istio's injection templates and CNI plugin call its proxy image.
 RUN ln -s mesh-proxy /usr/local/bin/pilot-agent
 USER 1337:1337

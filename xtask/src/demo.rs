@@ -13,6 +13,7 @@ pub(crate) const PROGRAMS: &[&str] = &[
     "mesh-init",
     "mesh-proxy",
     "mesh-discovery",
+    "mesh-injector",
     "mesh-ctl",
     "mesh-e2e",
 ];

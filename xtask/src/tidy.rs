@@ -13,7 +13,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("mesh-api", &["mesh-model"]),
     ("mesh-xds", &["mesh-model"]),
     ("mesh-init", &["mesh-model"]),
-    ("mesh-injector", &["mesh-model", "mesh-api", "mesh-runtime"]),
+    (
+        "mesh-injector",
+        &["mesh-model", "mesh-api", "mesh-xds", "mesh-runtime"],
+    ),
     (
         "mesh-discovery",
         &["mesh-model", "mesh-api", "mesh-xds", "mesh-runtime"],

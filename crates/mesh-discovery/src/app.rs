@@ -15,6 +15,7 @@ use crate::{
         caller::{Authenticator, Tokens},
         directory::{CaDirectory, CaError},
         issuer_keys::KeyError,
+        own_services::OwnServices,
         review::TokenReviewer,
         secret::CaSecret,
         server_certificate::ServerCertificate,
@@ -290,13 +291,18 @@ impl App {
     ) -> Result<CertificateAuthority, CaError> {
         let directory = CaDirectory::new(&self.settings.ca_dir);
         let lifetime = self.settings.lifetime;
-        match client.filter(|_| !directory.is_filled()) {
+        let authority = match client.filter(|_| !directory.is_filled()) {
             Some(client) => {
                 let secret = CaSecret::new(client.clone(), &self.settings.namespace);
                 CertificateAuthority::open_secret(secret, trust_domain, lifetime).await
             }
             None => CertificateAuthority::open(directory, trust_domain, lifetime),
-        }
+        };
+        let own_services = OwnServices {
+            namespace: self.settings.namespace.clone(),
+            domain: self.settings.domain.clone(),
+        };
+        Ok(authority?.with_own_services(own_services))
     }
 
     fn tokens(

@@ -12,6 +12,7 @@ pub mod directory; // the files of --ca-dir
 pub mod issuer_keys; // keys that tokens are checked with
 pub mod lifetime; // how long certificates live
 pub mod limit; // how often one caller may ask
+pub mod own_services; // names that the control plane's other parts serve under
 pub mod request; // signing requests
 pub mod review; // tokens, checked by the API server
 pub mod rotation; // a new root, step by step
@@ -25,6 +26,7 @@ use caller::Caller;
 use directory::{CaDirectory, CaError};
 use lifetime::Lifetime;
 use limit::CallerLimit;
+use own_services::OwnServices;
 use request::SigningRequest;
 use secret::CaSecret;
 use std::{sync::Arc, time::SystemTime};
@@ -36,6 +38,7 @@ pub struct CertificateAuthority {
     current: watch::Sender<Arc<Authority>>,
     lifetime: Lifetime,
     limit: CallerLimit,
+    own_services: Option<OwnServices>,
 }
 
 /// Where the authority's material lies.
@@ -103,6 +106,16 @@ impl CertificateAuthority {
             current: watch::channel(Arc::new(authority)).0,
             lifetime,
             limit: CallerLimit::default(),
+            own_services: None,
+        }
+    }
+
+    /// The same, for a control plane whose other parts serve too.
+    #[must_use]
+    pub fn with_own_services(self, own_services: OwnServices) -> Self {
+        Self {
+            own_services: Some(own_services),
+            ..self
         }
     }
 
@@ -163,8 +176,10 @@ impl CertificateAuthority {
         let request = SigningRequest::from_pem(csr)?;
         let authority = self.authority();
         let lifetime = self.lifetime.of_request(validity_s);
-        let leaf =
-            authority.sign_workload(&request, &caller.identity, lifetime, SystemTime::now())?;
+        let (identity, now) = (&caller.identity, SystemTime::now());
+        let own = self.own_services.as_ref();
+        let names = own.map_or_else(Vec::new, |own| own.names(identity));
+        let leaf = authority.sign_serving_workload(&request, identity, &names, lifetime, now)?;
         Ok(authority.chain_of(&leaf))
     }
 }

@@ -153,9 +153,28 @@ impl Authority {
         lifetime: Duration,
         now: SystemTime,
     ) -> Result<Leaf, SignError> {
+        self.sign_serving_workload(request, identity, &[], lifetime, now)
+    }
+
+    /// As [`Authority::sign_workload`], for a workload that is also called by DNS names.
+    ///
+    /// # Errors
+    /// If the authority has expired, or a name cannot stand in a certificate.
+    pub fn sign_serving_workload(
+        &self,
+        request: &SigningRequest,
+        identity: &SpiffeId,
+        names: &[String],
+        lifetime: Duration,
+        now: SystemTime,
+    ) -> Result<Leaf, SignError> {
         let uri = identity.to_string();
         let san = uri.clone().try_into().map_err(|_| SignError::Name(uri))?;
-        self.sign(request.public_key(), vec![SanType::URI(san)], lifetime, now)
+        let mut sans = vec![SanType::URI(san)];
+        for name in names {
+            sans.push(server_name(name)?);
+        }
+        self.sign(request.public_key(), sans, lifetime, now)
     }
 
     /// Signs for names of the control plane itself: DNS names or addresses.

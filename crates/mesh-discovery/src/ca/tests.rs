@@ -191,3 +191,36 @@ async fn a_changed_directory_changes_authority_and_server_certificate() {
     a.ca.reload().await.expect_err("broken");
     assert_eq!(*a.ca.authority(), *b.ca.authority());
 }
+
+#[test]
+fn the_injector_is_also_called_by_its_service() {
+    let dir = tempfile::tempdir().expect("directory");
+    let ca = CertificateAuthority::open(
+        CaDirectory::new(dir.path()),
+        "cluster.local",
+        Lifetime::default(),
+    );
+    let ca = ca.expect("authority").with_own_services(OwnServices {
+        namespace: "istio-system".into(),
+        domain: "cluster.local".into(),
+    });
+    let names = |account: &str| {
+        let identity = format!("spiffe://cluster.local/ns/istio-system/sa/{account}");
+        let caller = Caller {
+            identity: identity.parse().expect("an identity"),
+            pod: None,
+            proof: Proof::Token,
+        };
+        let chain = ca.issue(&caller, &key_and_csr().1, 0).expect("issued");
+        let leaf = der(&chain[0]);
+        assert_eq!(
+            identity_of(&leaf, "cluster.local").map(|id| id.to_string()),
+            Some(identity)
+        );
+        let leaf = rustls::server::ParsedCertificate::try_from(&leaf).expect("parsed");
+        let name = ServerName::try_from("istio-sidecar-injector.istio-system.svc").expect("name");
+        rustls::client::verify_server_name(&leaf, &name).is_ok()
+    };
+    assert!(names("istio-sidecar-injector"));
+    assert!(!names("default"));
+}
