@@ -22,19 +22,6 @@ const ANNOTATIONS: [(&str, &str); 4] = [
     (PROMETHEUS_SCHEME, "scheme"),
 ];
 
-/// Ports of the mesh itself: never an application's metrics.
-pub(crate) const RESERVED_PORTS: [u16; 9] = [
-    port::ADMIN,
-    port::OUTBOUND,
-    port::XDS_DEBUG,
-    port::INBOUND,
-    port::HBONE,
-    port::STATUS,
-    port::HEALTH,
-    port::DNS,
-    port::PROMETHEUS,
-];
-
 /// Points the annotations at the agent and returns where the application's own metrics are, if the pod says so. A pod
 /// that refuses to be scraped, or already points at the agent, is left alone.
 pub(crate) fn merge(
@@ -48,7 +35,7 @@ pub(crate) fn merge(
     if text(PROMETHEUS_SCRAPE) == Some("false") || own_port == Some(status_port) {
         return Map::new();
     }
-    let is_reserved = own_port.is_some_and(|port| RESERVED_PORTS.contains(&port));
+    let is_reserved = own_port.is_some_and(|port| port::RESERVED.contains(&port));
     let mut own = Map::new();
     for (name, key) in ANNOTATIONS {
         if let Some(value) = annotations.get(name) {

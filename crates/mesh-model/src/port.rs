@@ -33,6 +33,11 @@ pub const DNS: u16 = 15053;
 /// Proxy: Prometheus scrape.
 pub const PROMETHEUS: u16 = 15090;
 
+/// Ports of a pod that belong to the proxy: never an application's.
+pub const RESERVED: [u16; 9] = [
+    ADMIN, OUTBOUND, XDS_DEBUG, INBOUND, HBONE, STATUS, HEALTH, DNS, PROMETHEUS,
+];
+
 /// User and group that the proxy runs as; the capture rules let its packets pass.
 pub const PROXY_UID: u32 = 1337;
 /// See [`PROXY_UID`].

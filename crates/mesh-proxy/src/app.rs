@@ -1,5 +1,6 @@
 //! The only wiring: settings → sockets → workers → what stands beside them → the orderly end.
 
+mod ending; // the orderly end
 mod logs; //   the log's scopes
 mod stats; //  numbers that somebody else keeps
 mod target; // configuration, put into the data path
@@ -8,6 +9,7 @@ use crate::{
     admin::{self, Application, Facts, Surface, readiness::CONFIGURATION},
     config::{Command, Kind, Settings, Typed, Verb, texts},
     drain::Drain,
+    errand::{self, request, wait},
     identity::{
         self, ControlPlane, Renewal,
         sds::{self, Served},
@@ -20,6 +22,7 @@ use crate::{
     xds::{Progress, Store, Xds},
 };
 use anyhow::{Context, Result};
+use ending::Ending;
 use mesh_model::secret::Secret;
 use mesh_runtime::{
     log::Logging,
@@ -34,10 +37,7 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
     time::{Duration, SystemTime},
 };
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep},
-};
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 /// How long tasks beside the path may take to end.
@@ -51,8 +51,8 @@ const SIDECAR_SURFACES: &[Surface] = &[
     Surface::Health,
     Surface::Prometheus,
 ];
-/// How often the end is looked for.
-const LOOK: Duration = Duration::from_millis(50);
+/// What is shown beside another data plane.
+const AGENT_SURFACES: &[Surface] = &[Surface::Status, Surface::Health];
 
 /// Runs what was typed, to its end.
 pub fn run(command: Command) -> ExitCode {
@@ -61,6 +61,10 @@ pub fn run(command: Command) -> ExitCode {
             kind: Kind::Sidecar(typed),
         } => settings(*typed).and_then(sidecar),
         Verb::Agent(typed) => settings(*typed).and_then(agent),
+        Verb::Wait(typed) => errand(|| async move { wait::wait(&typed).await }),
+        Verb::Request(typed) => {
+            errand(|| async move { request::request(&typed, &mut std::io::stdout().lock()).await })
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -248,8 +252,9 @@ async fn beside(process: Arc<Process>, shared: Arc<Shared>, workers: Workers) ->
     let facts = process.facts(&shared, store, identity)?;
     process.show(&facts, SIDECAR_SURFACES)?;
     process.shutdown.begun().await;
+    process.readiness.end("server is terminated");
     tokio::select! {
-        () = end(&process, &shared, &workers) => {}
+        () = Ending::new(&process.settings, &shared.drain).run(&shared.drain, &workers) => {}
         () = process.shutdown.forced() => tracing::warn!("ended at once: connections are cut"),
     }
     process.ended.cancel();
@@ -263,23 +268,12 @@ async fn beside(process: Arc<Process>, shared: Arc<Shared>, workers: Workers) ->
         .context("workers")
 }
 
-/// Not ready any more; inbound connections finish, and new ones are still taken for a while, because clients may not know
-/// yet; then nothing new, and what is left may finish. Outbound goes last: the application may still need it.
-async fn end(process: &Process, shared: &Shared, workers: &Workers) {
-    process.readiness.end("server is terminated");
-    tracing::info!(
-        connections = workers.connections(),
-        "inbound connections drain"
-    );
-    shared.drain.drain_inbound();
-    sleep(process.settings.termination_drain_duration).await;
-    workers.stop_accepting();
-    shared.drain.drain_all();
-    let deadline = Instant::now() + process.settings.drain_duration;
-    while workers.connections() > 0 && Instant::now() < deadline {
-        sleep(LOOK).await;
-    }
-    tracing::info!(connections = workers.connections(), "drained");
+/// An errand to the proxy that runs already.
+fn errand<F: Future<Output = Result<(), errand::Error>>>(run: impl FnOnce() -> F) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    Ok(runtime.block_on(run())?)
 }
 
 /// Gets the workload's certificate and serves it to another data plane of the pod.
@@ -302,7 +296,7 @@ fn agent(settings: Settings) -> Result<()> {
             wait_for_certificate(identity.clone(), certified),
         );
         let facts = process.facts(&Arc::default(), Arc::default(), identity)?;
-        process.show(&facts, &[Surface::Health])?;
+        process.show(&facts, AGENT_SURFACES)?;
         let socket = &process.settings.paths.sds_socket;
         sds::serve(socket, &served, process.shutdown.begun())
             .await

@@ -1,14 +1,16 @@
 //! One table of settings: flag, environment variable, default, meaning. [`Command`] is what was typed; [`Settings`] is
 //! what it means, checked and complete, and the only form that the rest of the program sees.
 
+mod errand; // what a running proxy is asked from its pod
 mod node; // what the proxy says of itself
 mod proxy_config; // the `PROXY_CONFIG` variable
 mod settings; // what was typed → what it means
 
+pub use errand::{Request, Wait};
 pub use node::{Node, texts};
 pub use settings::{Addresses, Invalid, Paths, Settings};
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 /// The sidecar proxy of the mesh.
 #[derive(Debug, clap::Parser)]
@@ -30,6 +32,10 @@ pub enum Verb {
     },
     /// Get the workload's certificate and serve it to another data plane (such as Envoy) by SDS on a Unix socket.
     Agent(Box<Typed>),
+    /// Wait until the proxy of this pod is ready: what holds the containers that start after it.
+    Wait(Wait),
+    /// Ask the admin interface of the proxy of this pod, or give it an order, and print the answer.
+    Request(Request),
 }
 
 /// Kind of proxy.
@@ -83,6 +89,26 @@ pub struct Typed {
     /// JSON of the non-default part of Istio's ProxyConfig.
     #[arg(long, env = "PROXY_CONFIG", default_value = "{}")]
     pub proxy_config: String,
+
+    /// After SIGTERM, end as soon as there are no connections, however long that takes.
+    #[arg(
+        long,
+        env = "EXIT_ON_ZERO_ACTIVE_CONNECTIONS",
+        value_parser = clap::builder::BoolishValueParser::new(),
+        action = clap::ArgAction::Set,
+        num_args = 0..=1,
+        default_value = "false",
+        default_missing_value = "true"
+    )]
+    pub exit_on_zero_active_connections: bool,
+    /// With EXIT_ON_ZERO_ACTIVE_CONNECTIONS: how long to go on at least, for clients that do not know yet.
+    #[arg(
+        long,
+        env = "MINIMUM_DRAIN_DURATION",
+        value_parser = proxy_config::typed_duration,
+        default_value = "5s"
+    )]
+    pub minimum_drain_duration: Duration,
 
     /// Token that proves the service account.
     #[arg(

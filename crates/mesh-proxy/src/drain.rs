@@ -1,6 +1,7 @@
 //! The orderly end of connections, by direction: what is told to drain finishes its request and then closes.
 
 use mesh_model::name::Direction;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use tokio_util::sync::CancellationToken;
 
 /// Tokens that filter chains are children of.
@@ -8,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 pub struct Drain {
     inbound: CancellationToken,
     outbound: CancellationToken,
+    is_last: AtomicBool,
 }
 
 impl Drain {
@@ -28,6 +30,17 @@ impl Drain {
     pub fn drain_all(&self) {
         self.inbound.cancel();
         self.outbound.cancel();
+    }
+
+    /// The pod says that its work is done, or that it saw to its clients: at the end of the process nobody is waited for
+    /// who might still come.
+    pub fn expect_nobody(&self) {
+        self.is_last.store(true, Relaxed);
+    }
+
+    /// Whether nobody is expected any more.
+    pub fn expects_nobody(&self) -> bool {
+        self.is_last.load(Relaxed)
     }
 
     /// Whether inbound connections were told to end.

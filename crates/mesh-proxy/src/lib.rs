@@ -32,5 +32,7 @@ pub mod identity; //         … who we are, and how we prove it
 pub mod admin; //            … what shows it, and takes orders
 pub mod telemetry; //        … what measures it
 
+pub mod errand; //           what a hook or a person of the pod asks of the proxy that runs
+
 pub mod app; //              the only wiring
 pub mod config; //           one table of settings

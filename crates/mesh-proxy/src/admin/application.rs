@@ -12,7 +12,10 @@ use super::reply::Reply;
 use crate::reason;
 use ::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
-use mesh_model::env::{ISTIO_KUBE_APP_PROBERS, ISTIO_PROMETHEUS_ANNOTATIONS};
+use mesh_model::{
+    env::{ISTIO_KUBE_APP_PROBERS, ISTIO_PROMETHEUS_ANNOTATIONS},
+    port::RESERVED,
+};
 use probe::{HttpGet, Metrics, Probe};
 use std::{collections::HashMap, io, net::IpAddr, time::Duration};
 use tokio::time::timeout;
@@ -74,7 +77,7 @@ impl Application {
         Ok(Self {
             address,
             probes: read(ISTIO_KUBE_APP_PROBERS, &variable)?.unwrap_or_default(),
-            metrics: read(ISTIO_PROMETHEUS_ANNOTATIONS, &variable)?,
+            metrics: read(ISTIO_PROMETHEUS_ANNOTATIONS, &variable)?.filter(is_own),
         })
     }
 
@@ -147,6 +150,19 @@ impl Application {
         }
         answer.body.ok_or(Failed::Length(MOST_METRICS))
     }
+}
+
+/// Whether it is the application that is to be scraped, and not the proxy, which would come to itself.
+fn is_own(metrics: &Metrics) -> bool {
+    let port = metrics.get().port;
+    let is_own = !RESERVED.contains(&port);
+    if !is_own {
+        tracing::warn!(
+            port,
+            "the application's metrics are left out: the port is the proxy's"
+        );
+    }
+    is_own
 }
 
 fn read<T: serde::de::DeserializeOwned>(

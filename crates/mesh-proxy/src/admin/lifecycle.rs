@@ -32,6 +32,6 @@ pub(super) fn drain_listeners(facts: &Arc<Facts>, query: &Query) -> Reply {
 
 /// `/quitquitquit`.
 pub(super) fn quit(facts: &Arc<Facts>, _: &Query) -> Reply {
-    facts.shutdown.request("POST /quitquitquit");
+    facts.quit();
     Reply::ok()
 }

@@ -13,7 +13,7 @@ const TIMEOUT: &str = "x-prometheus-scrape-timeout-seconds";
 /// How long the application may take if nothing says so.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// What OpenMetrics ends with, which would hide all that follows.
-const END: &[u8] = b"# EOF\n";
+const END: &[u8] = b"# EOF";
 
 /// The page. The application's part is left out if it can't be had in time.
 pub(super) async fn answer(facts: &Arc<Facts>, incoming: &HeaderMap) -> Reply {
@@ -24,7 +24,9 @@ pub(super) async fn answer(facts: &Arc<Facts>, incoming: &HeaderMap) -> Reply {
         pieces.try_for_each(|piece| out.write_all(piece.as_bytes()))?;
         out.write_all(agent(&facts).as_bytes())?;
         let own = own.unwrap_or_default();
-        out.write_all(own.strip_suffix(END).unwrap_or(&own))
+        let own = own.trim_ascii_end();
+        out.write_all(own.strip_suffix(END).unwrap_or(own))?;
+        out.write_all(b"\n")
     })
 }
 

@@ -53,10 +53,14 @@ async fn status(request: &Request<Incoming>, peer: SocketAddr, facts: &Arc<Facts
     match request.uri().path() {
         "/healthz/ready" => readiness(facts),
         "/stats/prometheus" | "/metrics" => scrape::answer(facts, request.headers()).await,
-        "/quitquitquit" => order(request, peer, || {
-            facts.shutdown.request("POST /quitquitquit")
+        "/quitquitquit" => order(request, peer, || facts.quit()),
+        "/drain" if facts.shared.listeners.has_no_sockets() => elsewhere(),
+        // From the hook of a native sidecar: the kubelet ends it only after the application, so that its own end need
+        // not wait for anybody.
+        "/drain" => order(request, peer, || {
+            facts.drain(true);
+            facts.shared.drain.expect_nobody();
         }),
-        "/drain" => order(request, peer, || facts.drain(true)),
         path if path.starts_with("/app-health/") || path.starts_with("/app-lifecycle/") => {
             facts.application.probe(path, request.headers()).await
         }
@@ -84,6 +88,11 @@ fn readiness(facts: &Facts) -> Reply {
         Ok(()) => Reply::text(""),
         Err(why) => Reply::refuse(StatusCode::SERVICE_UNAVAILABLE, why),
     }
+}
+
+fn elsewhere() -> Reply {
+    let why = "connections are not here\nhint: ask the data plane of this pod: POST /drain_listeners?inboundonly&graceful";
+    Reply::refuse(StatusCode::NOT_IMPLEMENTED, why)
 }
 
 fn not_found() -> Reply {

@@ -397,10 +397,29 @@ async fn each_socket_offers_its_own() {
         (StatusCode::OK, "OK".to_owned())
     );
     assert!(facts.shared.drain.is_inbound_draining());
+    assert!(facts.shared.drain.expects_nobody());
     assert!(!facts.shutdown.is_begun());
     assert_eq!(status.post("/quitquitquit").await.0, StatusCode::OK);
     assert!(facts.shutdown.is_begun());
     for served in [status, health, prometheus] {
         served.stop().await;
     }
+}
+
+/// Beside another data plane there are no connections of ours, and nobody is told that they drain.
+#[tokio::test]
+async fn what_has_no_connections_does_not_drain() {
+    let fake = Fake {
+        shared: Arc::default(),
+        ..Fake::new()
+    };
+    let facts = fake.facts();
+    let status = Served::new(Surface::Status, &facts);
+    let (code, why) = status.post("/drain").await;
+    assert_eq!(code, StatusCode::NOT_IMPLEMENTED);
+    assert!(why.contains("hint: ask the data plane"), "{why}");
+    assert_eq!(status.get("/healthz/ready").await.0, StatusCode::OK);
+    assert_eq!(status.post("/quitquitquit").await.1, "OK");
+    assert!(facts.shared.drain.expects_nobody() && facts.shutdown.is_begun());
+    status.stop().await;
 }

@@ -25,9 +25,14 @@ fn duration<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Duration
     let Some(text) = Option::<String>::deserialize(from)? else {
         return Ok(None);
     };
-    parse_duration(&text).map(Some).ok_or_else(|| {
-        serde::de::Error::custom(format!("`{text}` is not a duration such as 5s or 1.5s"))
-    })
+    typed_duration(&text)
+        .map(Some)
+        .map_err(serde::de::Error::custom)
+}
+
+/// A duration as a flag or a variable gives it.
+pub(super) fn typed_duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| format!("`{text}` is not a duration such as 5s or 1.5s"))
 }
 
 fn parse_duration(text: &str) -> Option<Duration> {

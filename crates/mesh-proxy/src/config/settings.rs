@@ -33,8 +33,12 @@ pub struct Settings {
     pub ca_address: String,
     /// How long connections may finish after a change of their listener.
     pub drain_duration: Duration,
-    /// How long the proxy goes on after SIGTERM.
+    /// How long new connections are taken after SIGTERM.
     pub termination_drain_duration: Duration,
+    /// After SIGTERM, the proxy ends when there are no connections, and not before.
+    pub exit_on_zero_active_connections: bool,
+    /// With that: how long it goes on at least.
+    pub minimum_drain_duration: Duration,
     /// Sockets of the process.
     pub addresses: Addresses,
     /// Files.
@@ -168,6 +172,8 @@ impl Settings {
             termination_drain_duration: proxy_config
                 .termination_drain_duration
                 .unwrap_or(Duration::from_secs(5)),
+            exit_on_zero_active_connections: typed.exit_on_zero_active_connections,
+            minimum_drain_duration: typed.minimum_drain_duration,
             addresses: Addresses {
                 outbound: at(port::OUTBOUND),
                 inbound: at(port::INBOUND),
@@ -306,6 +312,21 @@ mod tests {
         assert_eq!(settings.termination_drain_duration, Duration::from_secs(7));
         assert_eq!(settings.addresses.admin.port(), 1500);
         assert_eq!(settings.ignored, ["PROXY_CONFIG.tracing"]);
+    }
+
+    #[test]
+    fn the_end_may_wait_for_the_last_connection() {
+        let settings = |more: &[&str]| Settings::new(typed(more), std::iter::empty());
+        let usual = settings(&[]).expect("valid");
+        assert!(!usual.exit_on_zero_active_connections);
+        assert_eq!(usual.minimum_drain_duration, Duration::from_secs(5));
+        let told = [
+            "--exit-on-zero-active-connections",
+            "--minimum-drain-duration=1m",
+        ];
+        let told = settings(&told).expect("valid");
+        assert!(told.exit_on_zero_active_connections);
+        assert_eq!(told.minimum_drain_duration, Duration::from_secs(60));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Renewed at half of what is left of its life, a little earlier or later so that pods that started together do not come
 //! together. What can't be renewed stays in force. The roots are looked at again every few seconds: a new one is to be
-//! trusted before anything is signed by it.
+//! trusted before anything is signed by it, and what was signed by one that is no longer among them is renewed at once.
 
 use super::{
     Backoff, ControlPlane, roots,
@@ -101,7 +101,10 @@ impl Renewal {
         let end = Instant::now() + pause;
         while Instant::now() < end {
             sleep_until(end.min(Instant::now() + LOOK)).await;
-            self.look_at_roots(publish).await;
+            if self.look_at_roots(publish).await {
+                tracing::info!("the root of our certificate is no longer among the mesh's");
+                return;
+            }
         }
     }
 
@@ -130,13 +133,17 @@ impl Renewal {
         Ok(half_life(&signed))
     }
 
-    async fn look_at_roots(&mut self, publish: &impl Fn(Secret) -> Result<(), InvalidSecret>) {
+    /// Puts roots in force that are new in the file. Whether that of our certificate has left it.
+    async fn look_at_roots(
+        &mut self,
+        publish: &impl Fn(Secret) -> Result<(), InvalidSecret>,
+    ) -> bool {
         // Should it be missing, what is known stays trusted; that it is missing is told when a certificate is asked for.
         let Ok(file) = self.authority.roots_pem().await else {
-            return;
+            return false;
         };
         if file == self.file {
-            return;
+            return false;
         }
         let before = std::mem::replace(&mut self.file, file);
         if let Err(failed) = self.publish_roots(publish) {
@@ -145,7 +152,10 @@ impl Renewal {
                 failed.reason
             );
             self.file = before;
+            return false;
         }
+        let knows = |file| roots::contains(file, &self.came_with_ours);
+        knows(&before) && !knows(&self.file)
     }
 
     fn publish_roots(

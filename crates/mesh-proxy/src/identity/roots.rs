@@ -27,6 +27,11 @@ pub(super) fn union<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Stri
     Ok(out)
 }
 
+/// Whether all certificates of `some` are among those of `all`. What is broken is in nothing.
+pub(super) fn contains(all: &str, some: &str) -> bool {
+    matches!((union([all]), union([all, some])), (Ok(a), Ok(b)) if a == b)
+}
+
 fn blocks(text: &str) -> impl Iterator<Item = &str> {
     text.split_inclusive(END)
         .filter_map(|block| block.find(BEGIN).map(|start| &block[start..]))
@@ -48,6 +53,7 @@ mod tests {
         let all = union([file.as_str(), &b, ""]).expect("certificates");
         let same = |text: &str| text.split_whitespace().collect::<String>();
         assert_eq!(same(&all), same(&format!("{a}{b}")));
+        assert!(contains(&all, &b) && !contains(&a, &b) && !contains(&a, &all));
         assert!(union([format!("{BEGIN}\n!!\n{END}").as_str()]).is_err());
     }
 }

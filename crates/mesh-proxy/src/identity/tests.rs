@@ -8,7 +8,7 @@ use crate::{
     config::Settings,
     tls::{Secrets, secret::Material},
 };
-use mesh_model::{SecretName, name::ROOT_CA_SECRET};
+use mesh_model::{SecretName, name::ROOT_CA_SECRET, secret::SecretValue};
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 use tonic::Code;
@@ -160,13 +160,7 @@ async fn a_new_root_is_trusted_beside_the_old_one() {
     let both = format!("{}{}", old.pem, new.pem);
     let file = running.pod.folder.path().join("root");
     std::fs::write(&file, both).expect("written");
-    timeout(SOON, async {
-        while running.roots() != 2 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    })
-    .await
-    .expect("in time");
+    until_roots(&running, 2).await;
     // A file that is being broken changes nothing.
     std::fs::write(
         &file,
@@ -175,6 +169,96 @@ async fn a_new_root_is_trusted_beside_the_old_one() {
     .expect("written");
     tokio::time::sleep(Duration::from_secs(6)).await;
     assert_eq!(running.roots(), 2);
+}
+
+/// Old → both → new: what is signed by the new root is used only once that is trusted, and the old one ends with what
+/// it signed, without waiting for half a day.
+#[tokio::test]
+async fn a_root_is_replaced_in_three_steps() {
+    let (old, new) = (Root::new("old"), Root::new("new"));
+    let ca = FakeCa::new([
+        Answer::Sign(Arc::clone(&old), HOUR),
+        Answer::Sign(Arc::clone(&new), HOUR),
+    ]);
+    let server = serve_ca(&old, &ca).await;
+    let pod = Pod::new(&old);
+    let file = pod.folder.path().join("root");
+    let mut running = Running::start(pod, server.port);
+    running.until(|s| s.renewals == 1).await;
+    // The next certificate is asked for under the new root.
+    std::fs::write(&file, format!("{}{}", old.pem, new.pem)).expect("written");
+    until_roots(&running, 2).await;
+    assert_eq!(
+        running.status.borrow().renewals,
+        1,
+        "nothing is wrong with it"
+    );
+    let port = server.port;
+    drop(server);
+    until_free(port).await;
+    let _server = serve(&new, ca.routes(), port).await;
+    std::fs::write(&file, &new.pem).expect("written");
+    running.until(|s| s.renewals == 2).await;
+    assert_eq!(running.roots(), 1, "the old one is trusted no more");
+    assert_eq!(running.status.borrow().failures, 0);
+}
+
+/// A leaf of a new root that the file does not know yet is preceded by that root.
+#[tokio::test]
+async fn a_root_is_published_before_what_it_signed() {
+    let (old, new) = (Root::new("old"), Root::new("new"));
+    let ca = FakeCa::new([
+        Answer::Sign(Arc::clone(&old), Duration::from_secs(3)),
+        Answer::Sign(Arc::clone(&new), HOUR),
+    ]);
+    let server = serve_ca(&old, &ca).await;
+    let pod = Pod::new(&old);
+    let renewal = Renewal::new(
+        pod.control_plane(server.port),
+        pod.settings.identity.clone(),
+    );
+    let mut status = renewal.status();
+    let published = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let sink = Arc::clone(&published);
+    let mut task = JoinSet::new();
+    task.spawn(renewal.run(move |secret| {
+        let roots = match &secret.value {
+            SecretValue::Validation { trusted_ca } => {
+                let pem = String::from_utf8_lossy(trusted_ca);
+                pem.matches("-----BEGIN").count()
+            }
+            SecretValue::Certificate { .. } => 0,
+        };
+        sink.lock().push((secret.name.to_string(), roots));
+        Ok(())
+    }));
+    let both = timeout(SOON, status.wait_for(|s| s.renewals == 2));
+    both.await.expect("in time").expect("alive");
+    let published = published.lock().clone();
+    let (leaf, before) = published.split_last().expect("published");
+    assert_eq!(leaf, &("default".to_owned(), 0));
+    assert_eq!(before.last(), Some(&(ROOT_CA_SECRET.to_owned(), 2)));
+}
+
+/// A server that was dropped lets go of its port a little later.
+async fn until_free(port: u16) {
+    timeout(SOON, async {
+        while std::net::TcpListener::bind(("127.0.0.1", port)).is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .expect("in time");
+}
+
+async fn until_roots(running: &Running, count: usize) {
+    timeout(SOON, async {
+        while running.roots() != count {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+    .expect("in time");
 }
 
 /// What is wrong is said in one line that names it.

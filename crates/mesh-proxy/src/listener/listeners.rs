@@ -37,6 +37,11 @@ impl Listeners {
         }
     }
 
+    /// Whether the process takes no connections itself.
+    pub fn has_no_sockets(&self) -> bool {
+        self.sockets.is_empty()
+    }
+
     /// Adds or changes a listener. Whether it is in force now; if not, it waits for routes or secrets, and
     /// [`Listeners::settle`] puts it in force once they are there.
     ///

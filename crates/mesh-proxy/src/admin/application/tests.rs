@@ -247,7 +247,88 @@ async fn grpc_services_are_asked_for_their_health() {
 
 #[test]
 fn what_injection_would_not_write_is_refused() {
-    let variable = |name: &str| (name == ISTIO_KUBE_APP_PROBERS).then(|| "{".to_owned());
-    let refused = Application::new(Ipv4Addr::LOCALHOST.into(), variable).expect_err("no JSON");
-    assert!(refused.to_string().starts_with(ISTIO_KUBE_APP_PROBERS));
+    for (name, text) in [
+        (ISTIO_KUBE_APP_PROBERS, "{"),
+        (ISTIO_KUBE_APP_PROBERS, "[1]"),
+        (
+            ISTIO_KUBE_APP_PROBERS,
+            r#"{"/app-health/a/readyz":{"httpGet":{"port":65536}}}"#,
+        ),
+        (
+            ISTIO_KUBE_APP_PROBERS,
+            r#"{"/app-health/a/readyz":{"tcpSocket":{"port":"http"}}}"#,
+        ),
+        (
+            ISTIO_KUBE_APP_PROBERS,
+            r#"{"/app-health/a/readyz":{"timeoutSeconds":-1}}"#,
+        ),
+        (ISTIO_PROMETHEUS_ANNOTATIONS, r#"{"port":15020}"#),
+    ] {
+        let variable = |asked: &str| (name == asked).then(|| text.to_owned());
+        let refused = Application::new(Ipv4Addr::LOCALHOST.into(), variable);
+        let refused = refused.expect_err(text).to_string();
+        assert!(refused.starts_with(name), "{refused}");
+    }
+}
+
+/// A path or a header that would break out of the request is an answer, not a request and not a panic.
+#[tokio::test]
+async fn a_probe_that_would_break_out_of_its_request_is_answered() {
+    let server = server(None).await;
+    let get = |path: &str| json!({ "httpGet": { "path": path, "port": server.0 } });
+    let host = json!([{ "name": "Host", "value": "a\r\nx: y" }]);
+    let application = application(
+        &json!({
+            "/app-health/a/readyz": get("/ok HTTP/1.1\r\nhost: x"),
+            "/app-health/a/livez": { "httpGet": { "path": "/ok", "port": server.0, "httpHeaders": host } },
+        }),
+        &json!({}),
+    );
+    let (status, why) = asked(&application, "/app-health/a/readyz").await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(why.contains("can't be asked for"), "{why:?}");
+    let answer = asked(&application, "/app-health/a/livez").await;
+    assert_eq!(answer, (StatusCode::OK, "localhost a".to_owned()));
+}
+
+/// A scrape that came back to the proxy would never end.
+#[tokio::test]
+async fn the_proxys_own_ports_are_no_application() {
+    for port in RESERVED {
+        let metrics = json!({ "scrape": "true", "port": port.to_string() });
+        let application = application(&json!({}), &metrics);
+        assert_eq!(application.metrics(PROBE).await, None, "{port}");
+        assert!(application.metrics.is_none(), "{port} would be asked");
+    }
+}
+
+/// What the application does wrong costs its own part, in time.
+#[tokio::test]
+async fn metrics_of_a_bad_application_are_left_out() {
+    let endless = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
+    let port = endless.local_addr().expect("bound").port();
+    let serving = tokio::spawn(async move {
+        use tokio::io::AsyncWriteExt;
+        while let Ok((mut stream, _)) = endless.accept().await {
+            let head = b"HTTP/1.1 200 OK\r\n\r\n";
+            let mut written = stream.write_all(head).await;
+            let line = vec![b'a'; 1 << 20];
+            while written.is_ok() {
+                written = stream.write_all(&line).await;
+            }
+        }
+    });
+    let scrape = |port: u16, path: &str| {
+        let metrics = json!({ "scrape": "true", "port": port.to_string(), "path": path });
+        application(&json!({}), &metrics)
+    };
+    let patience = Duration::from_secs(20);
+    assert_eq!(scrape(port, "/metrics").metrics(patience).await, None);
+    serving.abort();
+    let server = server(None).await;
+    assert_eq!(scrape(server.0, "/broken").metrics(patience).await, None);
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
+    let port = silent.local_addr().expect("bound").port();
+    let short = Duration::from_millis(100);
+    assert_eq!(scrape(port, "/metrics").metrics(short).await, None);
 }
