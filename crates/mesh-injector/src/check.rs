@@ -1,9 +1,8 @@
 //! What makes a pod unfit for injection, beside its annotations.
 
 use mesh_api::k8s::api::core::v1::{Container, Pod, PodSpec};
-use mesh_model::port::{PROXY_GID, PROXY_UID};
+use mesh_model::port::{PROXY_GID, PROXY_UID, RESERVED};
 
-use crate::metrics::RESERVED_PORTS;
 use crate::template::volume_names;
 use crate::{Problem, ProxyUser, Settings};
 
@@ -72,7 +71,7 @@ fn user(place: &str, container: &Container, spec: &PodSpec) -> Option<Problem> {
 fn ports(place: &str, container: &Container, warnings: &mut Vec<String>) {
     for (index, port) in container.ports.iter().flatten().enumerate() {
         let number = port.container_port;
-        if u16::try_from(number).is_ok_and(|number| RESERVED_PORTS.contains(&number)) {
+        if u16::try_from(number).is_ok_and(|number| RESERVED.contains(&number)) {
             warnings.push(format!(
                 "{place}.ports[{index}].containerPort: {number} is used by the proxy"
             ));
