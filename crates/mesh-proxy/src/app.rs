@@ -112,8 +112,17 @@ impl Process {
         let authority = ControlPlane::new(&self.settings.ca_address, &self.settings);
         let renewal = Renewal::new(authority, self.settings.identity.clone());
         let status = renewal.status();
-        self.tasks.spawn("identity", renewal.run(put_in_force));
+        self.until_the_end("identity", renewal.run(put_in_force));
         status
+    }
+
+    /// Runs what knows no end by itself until the process ends: connections that drain still need configuration and
+    /// certificates.
+    fn until_the_end(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let ended = self.ended.clone();
+        self.tasks.spawn(name, async move {
+            ended.run_until_cancelled(task).await;
+        });
     }
 
     /// What the sockets beside the path tell.
@@ -237,9 +246,9 @@ async fn beside(process: Arc<Process>, shared: Arc<Shared>, workers: Workers) ->
         process.keep_secrets(move |secret| shared.secrets.set(secret))
     };
     let xds = Xds::new(&process.settings, Arc::clone(&shared), Arc::clone(&store));
-    process.tasks.spawn("xds", xds.run());
+    process.until_the_end("xds", xds.run());
     let progress = Progress::new(Arc::clone(&shared), Arc::clone(&store), identity.clone());
-    process.tasks.spawn("progress", progress.run(configured));
+    process.until_the_end("progress", progress.run(configured));
     let sources = Sources {
         started: Instant::now().into_std(),
         concurrency: process.settings.concurrency,
@@ -291,7 +300,7 @@ fn agent(settings: Settings) -> Result<()> {
         let certified = process
             .readiness
             .condition("certificate", "no certificate has come yet");
-        process.tasks.spawn(
+        process.until_the_end(
             "certificate",
             wait_for_certificate(identity.clone(), certified),
         );

@@ -48,10 +48,7 @@ pub enum Invalid {
 ///
 /// # Errors
 /// If the text is not YAML, or a field holds what its type cannot.
-pub fn over<T: Serialize + DeserializeOwned>(
-    base: &T,
-    text: &str,
-) -> Result<Read<T>, Invalid> {
+pub fn over<T: Serialize + DeserializeOwned>(base: &T, text: &str) -> Result<Read<T>, Invalid> {
     let syntax = |error: yaml::SyntaxError| Invalid::Syntax {
         line: error.line,
         message: error.message,
