@@ -68,10 +68,11 @@ impl Registration {
                     None => None,
                     Some(patch) => self.apply(patch, &mut first).await.err(),
                 };
-                if pause.is_none() && self.is_settled(&now, &roots) {
-                    if let Some(condition) = first.take() {
-                        condition.met();
-                    }
+                if pause.is_none()
+                    && self.is_settled(&now, &roots)
+                    && let Some(condition) = first.take()
+                {
+                    condition.met();
                 }
                 tokio::select! {
                     changed = standing.changed() => if changed.is_err() { return },
