@@ -10,6 +10,7 @@ mod e2e; // scenarios on a cluster
 mod envoy; // a real Envoy, as peer and oracle
 mod image; // the mesh's image
 mod kubernetes; // the binaries of Kubernetes
+mod manifests; // what is installed on a cluster
 mod rungs; // the tests, rung by rung
 mod system; // what the machine has, and installing what it lacks
 mod tidy; // the edges between crates
@@ -29,6 +30,7 @@ cargo xtask VERB
   image [--dev] [--output FILE] [--name NAME]
                            pack the mesh's image (OCI archive; no container engine is needed)
   codegen [--check]        write descriptors and generated code (--check: fail if they are stale)
+  manifests [--check]      write manifests/ (--check: fail if they are stale)
   tidy                     check the edges between crates and the form of the tree
   help                     print this
 
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         "kubernetes" => kubernetes::provide().map(drop),
         "image" => image::image(rest),
         "codegen" => chore::cargo(&["run", "--quiet", "--package", "mesh-codegen", "--"], rest),
+        "manifests" => manifests::manifests(rest),
         "tidy" => tidy::tidy(),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

@@ -1,5 +1,6 @@
 //! The command line's grammar: what can be typed. What it means is the commands' business.
 
+mod install;
 mod kube_inject;
 mod proxy_config;
 mod proxy_status;
@@ -7,6 +8,7 @@ mod version;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use install::{Install, Manifest, Uninstall, Wanted};
 pub(crate) use kube_inject::KubeInject;
 pub(crate) use proxy_config::{
     AllFilter, ClusterFilter, EndpointFilter, ListenerFilter, LogLevels, Output, ProxyConfig,
@@ -19,16 +21,17 @@ pub(crate) use version::{Version, VersionOutput};
 #[derive(Debug, Parser)]
 #[command(name = "meshctl", version, max_term_width = 110)]
 pub(crate) struct Cli {
-    /// Namespace of what is named without one
+    /// Namespace of what is named without one. Default: that of the context, else `default`
     #[arg(
         short,
         long,
         global = true,
-        default_value = "default",
         env = "MESHCTL_NAMESPACE",
         hide_env_values = true
     )]
-    pub(crate) namespace: String,
+    pub(crate) namespace: Option<String>,
+    #[command(flatten)]
+    pub(crate) cluster: crate::fetch::ClusterOptions,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -44,6 +47,14 @@ pub(crate) enum Command {
     ProxyStatus(ProxyStatus),
     /// Puts the sidecar into the workloads of a manifest
     KubeInject(KubeInject),
+    /// Brings the mesh into a cluster; doing it again changes nothing
+    #[command(visible_alias = "apply")]
+    Install(Install),
+    /// Takes the mesh out of a cluster
+    Uninstall(Uninstall),
+    /// The objects of an installation
+    #[command(subcommand)]
+    Manifest(Manifest),
     /// Shows the versions of this program, of the control plane and of the proxies
     Version(Version),
     /// Prints a script that completes commands in a shell

@@ -3,6 +3,7 @@
 //! Each gives the text for standard output; warnings go to standard error as they arise.
 
 mod completion;
+mod install;
 mod kube_inject;
 mod proxy_config;
 mod proxy_status;
@@ -10,17 +11,25 @@ pub(crate) mod version;
 
 use crate::args::{Cli, Command};
 use crate::failure::Failure;
+use crate::fetch::Mesh;
+
+/// Opens the mesh; a command that reads files does not.
+type Open<'a> = &'a dyn Fn() -> Result<Mesh, crate::fetch::Error>;
 
 /// Runs the command that was typed.
 ///
 /// # Errors
 /// Why it could not be done.
 pub(crate) fn run(cli: &Cli) -> Result<String, Failure> {
+    let mesh = || Mesh::open(&cli.cluster, cli.namespace.as_deref());
     match &cli.command {
-        Command::ProxyConfig(command) => proxy_config::run(command, &cli.namespace),
-        Command::ProxyStatus(command) => proxy_status::run(command, &cli.namespace),
+        Command::ProxyConfig(command) => proxy_config::run(command, &mesh),
+        Command::ProxyStatus(command) => proxy_status::run(command, &mesh),
         Command::KubeInject(command) => kube_inject::run(command),
-        Command::Version(command) => version::run(command),
+        Command::Install(command) => install::install(command, &cli.cluster),
+        Command::Uninstall(command) => install::uninstall(command, &cli.cluster),
+        Command::Manifest(command) => install::generate(command, &cli.cluster),
+        Command::Version(command) => version::run(command, &mesh),
         Command::Completion { shell } => Ok(completion::script(*shell)),
     }
 }

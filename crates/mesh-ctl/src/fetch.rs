@@ -2,18 +2,27 @@
 //!
 //! Asks and hands on text; what it means is read elsewhere.
 
+mod cluster;
 mod http;
 mod pod_name;
+mod runtime;
 mod sandbox;
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+pub(crate) use cluster::{Cluster, ClusterOptions, Error as ClusterError, resource};
 pub(crate) use http::Error as HttpError;
 pub(crate) use pod_name::PodName;
+pub(crate) use runtime::block_on;
 pub(crate) use sandbox::{Error as SandboxError, Sandboxes};
 
-use http::Socket;
+use http::Server;
+
+/// Where a proxy of a cluster answers.
+const ADMIN: u16 = mesh_model::port::ADMIN;
+/// Where a control plane of a cluster answers what comes from its own pod, as forwarded ports do.
+const DEBUG: u16 = mesh_model::port::DISCOVERY_HTTP;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -30,9 +39,18 @@ pub(crate) enum Error {
     /// No such pod, or too many.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
+    /// The cluster did not answer.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// It did not answer.
     #[error(transparent)]
     Http(#[from] HttpError),
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::Http(error.into())
+    }
 }
 
 impl Error {
@@ -41,34 +59,119 @@ impl Error {
         match self {
             Self::File { .. } => None,
             Self::Sandbox(error) => Some(error.hint()),
+            Self::Cluster(error) => Some(error.hint()),
             Self::Http(error) => error.hint(),
         }
     }
 }
+
+/// A mesh whose proxies and control planes can be asked: that of a demo on this machine, or that of a cluster.
+#[derive(Debug)]
+pub(crate) struct Mesh {
+    place: Place,
+    namespace: String,
+}
+
+#[derive(Debug)]
+enum Place {
+    Sandboxes(Sandboxes),
+    Cluster(Cluster),
+}
+
+impl Mesh {
+    /// The one that is meant: a cluster if it is named, else a demo that runs here, else the cluster of the user's
+    /// kubeconfig.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(crate) fn open(options: &ClusterOptions, namespace: Option<&str>) -> Result<Self, Error> {
+        let place = match options.is_named() {
+            true => Place::Cluster(Self::cluster(options)?),
+            false => match Sandboxes::open() {
+                Err(SandboxError::Nothing) if cluster::is_configured() => {
+                    Place::Cluster(Self::cluster(options)?)
+                }
+                other => Place::Sandboxes(other?),
+            },
+        };
+        let default = match &place {
+            Place::Sandboxes(_) => "default",
+            Place::Cluster(cluster) => cluster.default_namespace(),
+        };
+        let namespace = namespace.unwrap_or(default).to_owned();
+        Ok(Self { place, namespace })
+    }
+
+    fn cluster(options: &ClusterOptions) -> Result<Cluster, Error> {
+        block_on(async { Ok(Cluster::open(options).await?) })
+    }
+
+    /// The proxy of the pod that was typed.
+    ///
+    /// # Errors
+    /// If there is none, or more than one.
+    pub(crate) fn proxy(&self, typed: &str) -> Result<Proxy, Error> {
+        let name = PodName::new(typed, &self.namespace);
+        match &self.place {
+            Place::Sandboxes(sandboxes) => {
+                let pod = sandboxes.pod(&name)?;
+                let plane = Server::socket(sandbox::discovery(&pod.folder), DISCOVERY);
+                Ok(Proxy {
+                    admin: Server::socket(pod.socket, format!("the proxy of {}", pod.name)),
+                    name: pod.name,
+                    planes: Planes::Known(vec![Discovery { debug: plane }]),
+                })
+            }
+            Place::Cluster(cluster) => {
+                let (namespace, pod) =
+                    block_on(async { Ok::<_, Error>(cluster.pod(&name).await?) })?;
+                let name = format!("{pod}.{namespace}");
+                let peer = format!("the proxy of {name}");
+                Ok(Proxy {
+                    admin: Server::forwarded(cluster.clone(), namespace, pod, ADMIN, peer),
+                    name,
+                    planes: Planes::Of(cluster.clone()),
+                })
+            }
+        }
+    }
+
+    /// All control planes that there are.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(crate) fn discoveries(&self) -> Result<Vec<Discovery>, Error> {
+        match &self.place {
+            Place::Sandboxes(sandboxes) => {
+                let sockets = sandboxes.discoveries()?.into_iter();
+                let debug = sockets.map(|socket| Server::socket(socket, DISCOVERY));
+                Ok(debug.map(|debug| Discovery { debug }).collect())
+            }
+            Place::Cluster(cluster) => Discovery::of(cluster),
+        }
+    }
+}
+
+/// What messages call a control plane.
+const DISCOVERY: &str = "mesh-discovery";
 
 /// A proxy that can be asked.
 #[derive(Debug)]
 pub(crate) struct Proxy {
     /// `<pod>.<namespace>`.
     pub(crate) name: String,
-    admin: Socket,
-    folder: PathBuf,
+    admin: Server,
+    planes: Planes,
+}
+
+/// The control planes that a proxy may be connected to.
+#[derive(Debug)]
+enum Planes {
+    Known(Vec<Discovery>),
+    Of(Cluster),
 }
 
 impl Proxy {
-    /// The pod that `name` calls.
-    ///
-    /// # Errors
-    /// If there is none, or more than one.
-    pub(crate) fn find(name: &PodName) -> Result<Self, Error> {
-        let pod = Sandboxes::open()?.pod(name)?;
-        Ok(Self {
-            admin: Socket::new(pod.socket, format!("the proxy of {}", pod.name)),
-            name: pod.name,
-            folder: pod.folder,
-        })
-    }
-
     /// What its admin interface answers to `GET path`.
     ///
     /// # Errors
@@ -85,32 +188,44 @@ impl Proxy {
         Ok(self.admin.post(path)?)
     }
 
-    /// The control plane that it belongs to.
-    pub(crate) fn discovery(&self) -> Discovery {
-        Discovery::new(sandbox::discovery(&self.folder))
+    /// What the control plane that it is connected to answers to `GET path`: of several, the first that knows it.
+    ///
+    /// # Errors
+    /// If none answers with 200.
+    pub(crate) fn sent(&self, path: &str) -> Result<String, Error> {
+        let listed;
+        let planes = match &self.planes {
+            Planes::Known(planes) => planes,
+            Planes::Of(cluster) => {
+                listed = Discovery::of(cluster)?;
+                &listed
+            }
+        };
+        let mut last = Err(SandboxError::Nothing.into());
+        for plane in planes {
+            last = plane.get(path);
+            if last.is_ok() {
+                break;
+            }
+        }
+        last
     }
 }
 
 /// A control plane that can be asked.
 #[derive(Debug)]
 pub(crate) struct Discovery {
-    debug: Socket,
+    debug: Server,
 }
 
 impl Discovery {
-    fn new(socket: PathBuf) -> Self {
-        Self {
-            debug: Socket::new(socket, "mesh-discovery".to_owned()),
-        }
-    }
-
-    /// All that there are.
-    ///
-    /// # Errors
-    /// If there is none.
-    pub(crate) fn all() -> Result<Vec<Self>, Error> {
-        let sockets = Sandboxes::open()?.discoveries()?;
-        Ok(sockets.into_iter().map(Self::new).collect())
+    fn of(cluster: &Cluster) -> Result<Vec<Self>, Error> {
+        let pods = block_on(async { Ok::<_, Error>(cluster.control_plane().await?) })?;
+        let forwarded = pods.into_iter().map(|pod| {
+            let (namespace, peer) = (cluster.istio_namespace.clone(), pod.clone());
+            Server::forwarded(cluster.clone(), namespace, pod, DEBUG, peer)
+        });
+        Ok(forwarded.map(|debug| Self { debug }).collect())
     }
 
     /// What its debug interface answers to `GET path`.

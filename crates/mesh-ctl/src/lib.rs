@@ -1,15 +1,16 @@
 //! `meshctl`, the mesh's command line.
 //!
 //! It asks running proxies and the control plane, and prints what they say in the words and tables of `istioctl`. The
-//! modules stand in the order of a command's way. It changes nothing in a mesh, except for log levels when asked to.
+//! modules stand in the order of a command's way. What changes something says so by its name: `install`, `uninstall`, and the
+//! log levels of `proxy-config log`.
 
 mod args; // what was typed
 mod command; // what it means, and in which order things happen
 mod failure; // why it did not work, with a hint and an exit code
 
-mod dump;
-mod fetch; // where the answers come from: a file, or a pod of this machine // a config dump as typed resources
-
+mod dump; // a config dump as typed resources
+mod fetch; // where the answers come from: a file, a pod of this machine, a pod of a cluster
+mod install; // the mesh as objects of a cluster
 mod view; // tables, JSON and YAML
 
 use std::io::Write;

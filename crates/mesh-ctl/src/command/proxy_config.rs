@@ -6,11 +6,12 @@ mod log;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::Open;
 use crate::args::{EndpointFilter, Output, ProxyConfig, Source};
 use crate::dump::endpoint::{ClusterLoadAssignment, ClusterStatus};
 use crate::dump::{ConfigDump, Entry, Shape, cluster_statuses};
 use crate::failure::Failure;
-use crate::fetch::{self, PodName, Proxy};
+use crate::fetch;
 use crate::view::{bootstrap, cluster, document, endpoint, listener, route, secret};
 
 const CONFIG_DUMP: &str = "/config_dump";
@@ -20,8 +21,8 @@ const CLUSTERS: &str = "/clusters?format=json";
 /// How many unknown parts of a dump are named.
 const NAMED: usize = 3;
 
-pub(super) fn run(command: &ProxyConfig, namespace: &str) -> Result<String, Failure> {
-    let resources = |source| Resources { source, namespace };
+pub(super) fn run(command: &ProxyConfig, mesh: Open<'_>) -> Result<String, Failure> {
+    let resources = |source| Resources { source, mesh };
     match command {
         ProxyConfig::Listener {
             source,
@@ -81,7 +82,7 @@ pub(super) fn run(command: &ProxyConfig, namespace: &str) -> Result<String, Fail
             let dump = read(&resources(source).text(CONFIG_DUMP_WITH_ENDPOINTS)?)?;
             all::print(&dump, filter, style.output)
         }
-        ProxyConfig::Log { pods, levels } => log::run(pods, levels, namespace),
+        ProxyConfig::Log { pods, levels } => log::run(pods, levels, &mesh()?),
         ProxyConfig::Eds {
             source,
             filter,
@@ -96,7 +97,7 @@ pub(super) fn run(command: &ProxyConfig, namespace: &str) -> Result<String, Fail
 /// Where the resources are.
 struct Resources<'a> {
     source: &'a Source,
-    namespace: &'a str,
+    mesh: Open<'a>,
 }
 
 impl Resources<'_> {
@@ -104,7 +105,7 @@ impl Resources<'_> {
     fn text(&self, path: &str) -> Result<String, Failure> {
         match (&self.source.file, &self.source.pod) {
             (Some(file), _) => Ok(fetch::file(file)?),
-            (None, Some(pod)) => Ok(Proxy::find(&PodName::new(pod, self.namespace))?.get(path)?),
+            (None, Some(pod)) => Ok((self.mesh)()?.proxy(pod)?.get(path)?),
             (None, None) => Err(Failure::usage("a pod or --file is needed")),
         }
     }

@@ -5,28 +5,29 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::Open;
 use crate::args::{ProxyStatus, StatusOutput};
 use crate::dump::cluster::Cluster;
 use crate::dump::listener::Listener;
 use crate::dump::route::RouteConfiguration;
 use crate::dump::{ConfigDump, Shape};
 use crate::failure::Failure;
-use crate::fetch::{self, Discovery, PodName, Proxy};
+use crate::fetch::{self, Mesh, Proxy};
 use crate::view::{diff, document, status};
 
 /// How far each proxy is.
 pub(super) const SYNCZ: &str = "/debug/syncz";
 
-pub(super) fn run(args: &ProxyStatus, namespace: &str) -> Result<String, Failure> {
+pub(super) fn run(args: &ProxyStatus, mesh: Open<'_>) -> Result<String, Failure> {
     match &args.pod {
-        Some(pod) => compare(args, &Proxy::find(&PodName::new(pod, namespace))?),
-        None => list(args),
+        Some(pod) => compare(args, &mesh()?.proxy(pod)?),
+        None => list(args, &mesh()?),
     }
 }
 
-fn list(args: &ProxyStatus) -> Result<String, Failure> {
+fn list(args: &ProxyStatus, mesh: &Mesh) -> Result<String, Failure> {
     let mut answers = Vec::new();
-    for plane in Discovery::all()? {
+    for plane in mesh.discoveries()? {
         answers.push(plane.get(SYNCZ)?);
     }
     match args.output {
@@ -65,9 +66,7 @@ fn not_syncz(error: serde_json::Error) -> Failure {
 
 /// What the control plane has for a proxy beside what the proxy has.
 fn compare(args: &ProxyStatus, proxy: &Proxy) -> Result<String, Failure> {
-    let sent = proxy
-        .discovery()
-        .get(&format!("/debug/config_dump?proxyID={}", proxy.name))?;
+    let sent = proxy.sent(&format!("/debug/config_dump?proxyID={}", proxy.name))?;
     let sent = ConfigDump::read(&sent)?;
     let has = match &args.file {
         Some(file) => fetch::file(file)?,

@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use crate::args::{Version, VersionOutput};
 use crate::failure::Failure;
-use crate::fetch::{self, Discovery};
+use crate::fetch;
 use crate::view::{document, status, version};
 
+use super::Open;
 use super::proxy_status::{SYNCZ, read_statuses};
 
 /// What runs.
@@ -27,10 +28,10 @@ pub(crate) struct Remote {
     pub(crate) proxies: Vec<(String, String)>,
 }
 
-pub(super) fn run(args: &Version) -> Result<String, Failure> {
+pub(super) fn run(args: &Version, mesh: Open<'_>) -> Result<String, Failure> {
     let versions = Versions {
         client: env!("CARGO_PKG_VERSION").to_owned(),
-        remote: if args.remote { remote()? } else { None },
+        remote: if args.remote { remote(mesh)? } else { None },
     };
     Ok(match (args.output, args.short) {
         (Some(VersionOutput::Json), _) => document::json(&versions.json()),
@@ -41,10 +42,10 @@ pub(super) fn run(args: &Version) -> Result<String, Failure> {
 }
 
 /// What the control planes say. That there is none is no failure: the version of this program is still an answer.
-fn remote() -> Result<Option<Remote>, Failure> {
-    let planes = match Discovery::all() {
+fn remote(mesh: Open<'_>) -> Result<Option<Remote>, Failure> {
+    let planes = match mesh().and_then(|mesh| mesh.discoveries()) {
         Ok(planes) => planes,
-        Err(error @ fetch::Error::Sandbox(_)) => {
+        Err(error @ (fetch::Error::Sandbox(_) | fetch::Error::Cluster(_))) => {
             eprintln!("warning: only the client's version is known: {error}");
             return Ok(None);
         }

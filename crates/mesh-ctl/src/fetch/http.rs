@@ -1,4 +1,4 @@
-//! One HTTP request through a Unix socket.
+//! One HTTP request: through a Unix socket, or through a forwarded port of a pod.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,7 +8,10 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
+
+use super::{Cluster, ClusterError, block_on};
 
 /// How long an answer may take; a large proxy needs seconds to print its configuration.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -26,6 +29,15 @@ pub(crate) enum Error {
         /// Why not.
         #[source]
         source: io::Error,
+    },
+    /// The cluster brings no port here.
+    #[error("cannot reach {peer} through the cluster")]
+    Forward {
+        /// Who was asked.
+        peer: String,
+        /// Why not.
+        #[source]
+        source: Box<ClusterError>,
     },
     /// The connection broke.
     #[error("{peer} did not answer {path}")]
@@ -74,6 +86,7 @@ impl Error {
                 }
                 _ => "the pod may have gone; try again",
             },
+            Self::Forward { source, .. } => return Some(source.hint()),
             Self::Broken { .. } => {
                 "nothing may listen there yet: see the pod's log, or try again in a moment"
             }
@@ -83,17 +96,47 @@ impl Error {
     }
 }
 
-/// A server behind a Unix socket.
+/// A server that can be asked.
 #[derive(Debug)]
-pub(crate) struct Socket {
-    path: PathBuf,
+pub(crate) struct Server {
+    way: Way,
     peer: String,
 }
 
-impl Socket {
-    /// `peer` is what messages call the server.
-    pub(crate) fn new(path: PathBuf, peer: String) -> Self {
-        Self { path, peer }
+/// How it is reached.
+#[derive(Debug)]
+enum Way {
+    Socket(PathBuf),
+    Forward {
+        cluster: Cluster,
+        namespace: String,
+        pod: String,
+        port: u16,
+    },
+}
+
+impl Server {
+    /// Behind a Unix socket; `peer` is what messages call the server.
+    pub(crate) fn socket(path: PathBuf, peer: impl Into<String>) -> Self {
+        let (way, peer) = (Way::Socket(path), peer.into());
+        Self { way, peer }
+    }
+
+    /// Behind a port of a pod.
+    pub(crate) fn forwarded(
+        cluster: Cluster,
+        namespace: String,
+        pod: String,
+        port: u16,
+        peer: String,
+    ) -> Self {
+        let way = Way::Forward {
+            cluster,
+            namespace,
+            pod,
+            port,
+        };
+        Self { way, peer }
     }
 
     /// The body of the answer to `GET path`.
@@ -113,35 +156,47 @@ impl Socket {
     }
 
     fn ask(&self, method: Method, path: &str) -> Result<String, Error> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let answer = runtime
-            .block_on(async { tokio::time::timeout(DEADLINE, self.exchange(method, path)).await });
-        answer.unwrap_or_else(|_| {
-            Err(Error::Late {
-                peer: self.peer.clone(),
-                path: path.to_owned(),
+        block_on(async {
+            let answer = tokio::time::timeout(DEADLINE, self.exchange(method, path)).await;
+            answer.unwrap_or_else(|_| {
+                Err(Error::Late {
+                    peer: self.peer.clone(),
+                    path: path.to_owned(),
+                })
             })
         })
     }
 
     async fn exchange(&self, method: Method, path: &str) -> Result<String, Error> {
-        let stream = UnixStream::connect(&self.path)
-            .await
-            .map_err(|source| Error::Connect {
-                peer: self.peer.clone(),
-                socket: self.path.clone(),
-                source,
-            })?;
-        let (status, body) =
-            request(stream, method, path)
-                .await
-                .map_err(|source| Error::Broken {
+        let answer = match &self.way {
+            Way::Socket(socket) => {
+                let stream = UnixStream::connect(socket).await;
+                let stream = stream.map_err(|source| Error::Connect {
                     peer: self.peer.clone(),
-                    path: path.to_owned(),
+                    socket: socket.clone(),
                     source,
                 })?;
+                request(stream, method, path).await
+            }
+            Way::Forward {
+                cluster,
+                namespace,
+                pod,
+                port,
+            } => {
+                let stream = cluster.forward(namespace, pod, *port).await;
+                let stream = stream.map_err(|source| Error::Forward {
+                    peer: self.peer.clone(),
+                    source: Box::new(source),
+                })?;
+                request(stream, method, path).await
+            }
+        };
+        let (status, body) = answer.map_err(|source| Error::Broken {
+            peer: self.peer.clone(),
+            path: path.to_owned(),
+            source,
+        })?;
         let text = String::from_utf8_lossy(&body).into_owned();
         if status == StatusCode::OK {
             return Ok(text);
@@ -156,7 +211,7 @@ impl Socket {
 }
 
 async fn request(
-    stream: UnixStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     method: Method,
     path: &str,
 ) -> hyper::Result<(StatusCode, Bytes)> {

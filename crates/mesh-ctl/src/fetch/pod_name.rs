@@ -54,6 +54,19 @@ impl PodName {
             }
     }
 
+    /// Name and namespace that this may mean, the likelier first.
+    pub(crate) fn candidates(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.candidates
+            .iter()
+            .map(|(name, namespace)| (name, namespace))
+    }
+
+    /// The kind of the workload that is named; `None` for a pod.
+    pub(crate) fn workload_kind(&self) -> Option<&str> {
+        let (kind, _) = self.typed.split_once('/')?;
+        self.workload.then_some(kind)
+    }
+
     /// Whether one of several pods will do.
     pub(crate) fn is_workload(&self) -> bool {
         self.workload

@@ -2,7 +2,7 @@
 
 use crate::args::LogLevels;
 use crate::failure::Failure;
-use crate::fetch::{PodName, Proxy};
+use crate::fetch::Mesh;
 
 const LOGGING: &str = "/logging";
 /// What proxies log until told otherwise.
@@ -12,11 +12,11 @@ const LEVELS: [&str; 7] = [
 ];
 
 /// Sets the levels that were asked for, and prints those that hold then.
-pub(super) fn run(pods: &[String], levels: &LogLevels, namespace: &str) -> Result<String, Failure> {
+pub(super) fn run(pods: &[String], levels: &LogLevels, mesh: &Mesh) -> Result<String, Failure> {
     let changes = changes(levels)?;
     let mut texts = Vec::new();
     for pod in pods {
-        let proxy = Proxy::find(&PodName::new(pod, namespace))?;
+        let proxy = mesh.proxy(pod)?;
         for change in &changes {
             proxy.post(change)?;
         }

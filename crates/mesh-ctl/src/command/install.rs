@@ -1,0 +1,170 @@
+//! `meshctl install`, `meshctl uninstall`, `meshctl manifest generate`.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use anyhow::Context;
+use mesh_api::mesh_config::{MeshConfig, Read};
+use serde_json::Value;
+
+use crate::args::{Install, Manifest, Uninstall, Wanted};
+use crate::failure::Failure;
+use crate::fetch::{self, Cluster, ClusterOptions};
+use crate::install::{apply, manifest, options::Options, remove, wait};
+
+pub(super) fn generate(command: &Manifest, cluster: &ClusterOptions) -> Result<String, Failure> {
+    let Manifest::Generate { wanted } = command;
+    let options = options(wanted)?;
+    Ok(manifest::text(&manifest::objects(
+        &options,
+        &cluster.istio_namespace,
+    )))
+}
+
+pub(super) fn install(args: &Install, cluster: &ClusterOptions) -> Result<String, Failure> {
+    let options = options(&args.wanted)?;
+    let patience = Duration::try_from(args.readiness_timeout).unwrap_or_default();
+    fetch::block_on(async {
+        let cluster = Cluster::open(cluster).await.map_err(fetch::Error::from)?;
+        let namespace = cluster.istio_namespace.clone();
+        let objects = manifest::objects(&options, &namespace);
+        apply_all(&cluster, &objects, args.dry_run).await?;
+        if args.dry_run {
+            return Ok("nothing was changed (--dry-run)\n".to_owned());
+        }
+        if !patience.is_zero() {
+            await_all(&cluster, &objects, patience).await?;
+        }
+        Ok(format!(
+            "installed revision {} in namespace {namespace}\nhint: kubectl label namespace NAME istio-injection=enabled puts its new pods into the mesh\n",
+            options.revision(),
+        ))
+    })
+}
+
+async fn apply_all(cluster: &Cluster, objects: &[Value], dry_run: bool) -> Result<(), Failure> {
+    for object in objects {
+        let name = apply::name(object);
+        let change = apply::apply(&cluster.client, object, dry_run).await;
+        let change = change.map_err(|error| {
+            let hint = error.hint();
+            let error = anyhow::Error::new(error).context(format!("{name} is not applied"));
+            Failure::from(error).hint(hint)
+        })?;
+        eprintln!("{name} {}", change.word());
+    }
+    Ok(())
+}
+
+async fn await_all(
+    cluster: &Cluster,
+    objects: &[Value],
+    patience: Duration,
+) -> Result<(), Failure> {
+    let deployments = objects
+        .iter()
+        .filter(|object| object["kind"] == "Deployment");
+    let names: Vec<_> = deployments
+        .filter_map(|object| object["metadata"]["name"].as_str().map(str::to_owned))
+        .collect();
+    let namespace = &cluster.istio_namespace;
+    let missing = wait::ready(&cluster.client, namespace, &names, patience).await;
+    let missing = missing.map_err(fetch::Error::from)?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let lines = missing
+        .iter()
+        .map(|(name, why)| format!("deployment {name}: {why}"));
+    let message = format!(
+        "not ready within {patience:?}: {}",
+        lines.collect::<Vec<_>>().join("; ")
+    );
+    Err(Failure::from(anyhow::Error::msg(message)).hint(format!(
+        "kubectl -n {namespace} describe pods shows more; the installation goes on by itself, and `meshctl install` may be repeated"
+    )))
+}
+
+pub(super) fn uninstall(args: &Uninstall, cluster: &ClusterOptions) -> Result<String, Failure> {
+    let revision = args.revision.as_deref();
+    if !args.dry_run && !args.skip_confirmation && !confirmed(revision)? {
+        return Ok("nothing was changed\n".to_owned());
+    }
+    fetch::block_on(async {
+        let cluster = Cluster::open(cluster).await.map_err(fetch::Error::from)?;
+        let namespace = &cluster.istio_namespace;
+        let gone = remove::remove(&cluster.client, namespace, revision, args.dry_run).await;
+        let gone = gone.map_err(fetch::Error::from)?;
+        let word = if args.dry_run {
+            "would be removed"
+        } else {
+            "removed"
+        };
+        for name in &gone {
+            eprintln!("{name} {word}");
+        }
+        Ok(match (gone.len(), args.dry_run) {
+            (0, _) => "there was nothing to remove\n".to_owned(),
+            (count, true) => format!("{count} objects would be removed (--dry-run)\n"),
+            (count, false) => format!("{count} objects removed\n"),
+        })
+    })
+}
+
+fn confirmed(revision: Option<&str>) -> Result<bool, Failure> {
+    let what = match revision {
+        Some(revision) => format!("revision {revision} of the mesh"),
+        None => "the whole mesh with its certificate authority".to_owned(),
+    };
+    if !io::stdin().is_terminal() {
+        return Err(
+            Failure::usage(format!("{what} would be removed, and nobody can be asked"))
+                .hint("-y removes it without asking, --dry-run only tells what would go"),
+        );
+    }
+    eprint!("Remove {what}? (y/N) ");
+    let mut answer = String::new();
+    let read = io::stderr()
+        .flush()
+        .and_then(|()| io::stdin().read_line(&mut answer));
+    read.context("cannot read the answer")?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// Defaults, files, single values; what has no effect is told.
+fn options(wanted: &Wanted) -> Result<Options, Failure> {
+    let mut options = Options::default();
+    for file in &wanted.files {
+        let read = options.file(&fetch::file(file)?).map_err(|error| {
+            let error = anyhow::Error::new(error);
+            Failure::bad_data(error.context(file.display().to_string()))
+        })?;
+        warn(&read, &file.display().to_string());
+        options = read.value;
+    }
+    for set in &wanted.set {
+        options = options.set(set).map_err(|error| {
+            let hint = "see the examples of `meshctl install --help`";
+            Failure::usage(error.to_string()).hint(hint)
+        })?;
+    }
+    if let Some(revision) = &wanted.revision {
+        options.revision.clone_from(revision);
+    }
+    check_mesh_config(&options)?;
+    Ok(options)
+}
+
+/// A mistake is told now, not by a pod that does not start.
+fn check_mesh_config(options: &Options) -> Result<(), Failure> {
+    let read = MeshConfig::read(&options.mesh_config.to_string())
+        .map_err(|error| Failure::bad_data(anyhow::Error::new(error).context("meshConfig")))?;
+    warn(&read, "meshConfig");
+    Ok(())
+}
+
+fn warn<T>(read: &Read<T>, place: &str) {
+    for field in &read.unknown {
+        eprintln!("warning: {place}: {field} is not known to this version and has no effect");
+    }
+}

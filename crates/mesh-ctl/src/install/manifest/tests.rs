@@ -1,0 +1,190 @@
+use std::collections::BTreeSet;
+
+use mesh_api::k8s::api::{
+    admissionregistration::v1::MutatingWebhookConfiguration,
+    apps::v1::Deployment,
+    core::v1::{ConfigMap, Service},
+    policy::v1::PodDisruptionBudget,
+    rbac::v1::{ClusterRole, Role},
+};
+use mesh_injector::{Settings, Texts};
+
+use super::*;
+
+fn default() -> Vec<Value> {
+    objects(&Options::default(), "istio-system")
+}
+
+fn of_kind<'a>(objects: &'a [Value], kind: &'a str) -> impl Iterator<Item = &'a Value> {
+    objects.iter().filter(move |object| object["kind"] == kind)
+}
+
+#[test]
+fn every_object_reads_as_its_type_and_loses_nothing() {
+    fn check<T: serde::de::DeserializeOwned + serde::Serialize>(object: &Value) {
+        let typed: T = serde_json::from_value(object.clone()).expect("its type");
+        let again = serde_json::to_value(typed).expect("JSON");
+        let lost = mesh_api::manifest::unknown_fields(object, &again);
+        assert_eq!(lost, [""; 0], "{object}");
+    }
+    for object in default() {
+        match object["kind"].as_str().expect("a kind") {
+            "Deployment" => check::<Deployment>(&object),
+            "Service" => check::<Service>(&object),
+            "ConfigMap" => check::<ConfigMap>(&object),
+            "ClusterRole" => check::<ClusterRole>(&object),
+            "Role" => check::<Role>(&object),
+            "PodDisruptionBudget" => check::<PodDisruptionBudget>(&object),
+            "MutatingWebhookConfiguration" => check::<MutatingWebhookConfiguration>(&object),
+            _ => {}
+        }
+        assert_eq!(object["metadata"]["labels"][MANAGED.0], MANAGED.1);
+    }
+}
+
+/// A change of what the programs may do is a decision: it has to be made here, too.
+#[test]
+fn nobody_may_do_more_than_is_listed() {
+    let all = default();
+    let mut rules = BTreeSet::new();
+    for role in of_kind(&all, "ClusterRole").chain(of_kind(&all, "Role")) {
+        let account = role["metadata"]["name"].as_str().expect("a name");
+        for rule in role["rules"].as_array().expect("rules") {
+            let list = |field: &str| -> String {
+                let items = rule[field].as_array().into_iter().flatten();
+                items
+                    .filter_map(Value::as_str)
+                    .collect::<Vec<_>>()
+                    .join(",")
+            };
+            let names = match list("resourceNames") {
+                none if none.is_empty() => none,
+                some => format!(" [{some}]"),
+            };
+            rules.insert(format!(
+                "{} {account}: {} {}{names}",
+                role["kind"].as_str().unwrap_or_default(),
+                list("verbs"),
+                list("resources"),
+            ));
+        }
+    }
+    let expected = "\
+ClusterRole istio-sidecar-injector-istio-system: list nodes
+ClusterRole istio-sidecar-injector-istio-system: list,watch,patch mutatingwebhookconfigurations [istio-sidecar-injector]
+ClusterRole istiod-istio-system: create configmaps
+ClusterRole istiod-istio-system: create tokenreviews
+ClusterRole istiod-istio-system: list,watch *
+ClusterRole istiod-istio-system: list,watch customresourcedefinitions
+ClusterRole istiod-istio-system: list,watch endpointslices
+ClusterRole istiod-istio-system: list,watch services,pods,nodes,namespaces
+ClusterRole istiod-istio-system: list,watch,patch configmaps [istio-ca-root-cert]
+Role istio-sidecar-injector: list,watch configmaps [istio-ca-root-cert]
+Role istiod: create leases
+Role istiod: create secrets
+Role istiod: get,update leases [mesh-discovery]
+Role istiod: get,update secrets [istio-ca-secret]
+Role istiod: list,watch configmaps [istio]";
+    assert_eq!(rules.into_iter().collect::<Vec<_>>().join("\n"), expected);
+    for role in of_kind(&all, "ClusterRole") {
+        assert!(!role.to_string().contains("secrets"), "{role}");
+    }
+}
+
+fn entries(options: &Options, namespace: &str) -> Vec<(String, Vec<String>)> {
+    let all = objects(options, namespace);
+    let configurations = of_kind(&all, "MutatingWebhookConfiguration");
+    let names = |configuration: &Value| {
+        let webhooks = configuration["webhooks"].as_array().expect("entries");
+        let names = webhooks
+            .iter()
+            .map(|webhook| webhook["name"].as_str().expect("a name"));
+        let prefix = |name: &str| {
+            name.trim_end_matches("sidecar-injector.istio.io")
+                .to_owned()
+        };
+        names.map(prefix).collect()
+    };
+    configurations
+        .map(|one| {
+            (
+                one["metadata"]["name"].as_str().expect("a name").to_owned(),
+                names(one),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn there_are_the_entries_of_the_revision() {
+    let options = Options::default();
+    let default = ["rev.namespace.", "rev.object.", "namespace.", "object."];
+    let name = |text: &str| text.to_owned();
+    assert_eq!(
+        entries(&options, "istio-system"),
+        [(name("istio-sidecar-injector"), default.map(name).to_vec())]
+    );
+    let every = options.set("values.sidecarInjectorWebhook.enableNamespacesByDefault=true");
+    let every = entries(&every.expect("set"), "istio-system");
+    assert_eq!(every[0].1.last().map(String::as_str), Some("auto."));
+
+    let canary = options.set("revision=canary").expect("set");
+    let canary = canary.set("tags=[\"prod\",\"default\"]").expect("set");
+    let canary = entries(&canary, "mesh");
+    let names: Vec<_> = canary
+        .iter()
+        .map(|(name, entries)| (&**name, entries.len()))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            ("istio-sidecar-injector-canary-mesh", 2),
+            ("istio-revision-tag-prod-mesh", 2),
+            ("istio-revision-tag-default-mesh", 4),
+        ]
+    );
+}
+
+#[test]
+fn the_injector_reads_its_config_map_as_it_was_meant() {
+    let options = Options::default().set("hub=reg").expect("set");
+    let options = options.set("values.global.network=n1").expect("set");
+    let options = options.set("meshConfig.trustDomain=td").expect("set");
+    let all = objects(&options, "mesh");
+    let data = |name: &str, key: &str| {
+        let map = of_kind(&all, "ConfigMap").find(|map| map["metadata"]["name"] == name);
+        map.expect("a map")["data"][key]
+            .as_str()
+            .expect("text")
+            .to_owned()
+    };
+    let read = Settings::read(&Texts {
+        config: data("istio-sidecar-injector", "config"),
+        values: data("istio-sidecar-injector", "values"),
+        mesh: data("istio", "mesh"),
+    });
+    let read = read.expect("readable");
+    assert_eq!(read.unknown, [""; 0]);
+    let settings = read.value;
+    assert_eq!(settings.images.proxy, options.image());
+    assert_eq!(settings.network, "n1");
+    assert_eq!(settings.mesh.trust_domain, "td");
+    assert_eq!(
+        settings.mesh.default_config.discovery_address,
+        "istiod.mesh.svc:15012"
+    );
+    assert_eq!(settings.revision, "default");
+}
+
+#[test]
+fn the_manifest_reads_back() {
+    let all = default();
+    let text = text(&all);
+    let chunks = mesh_api::manifest::split(&text);
+    let back: Vec<_> = chunks
+        .iter()
+        .flat_map(|chunk| chunk.values().expect("YAML"))
+        .map(|document| document.value)
+        .collect();
+    assert_eq!(back, all);
+}
