@@ -43,14 +43,22 @@ pub(crate) struct Options {
 pub(crate) struct Report {
     /// Requests sent: their numbers are 0 up to this.
     pub(crate) sent: u64,
-    /// Answered with 200.
-    pub(crate) succeeded: u64,
+    /// The same, for each method.
+    pub(crate) methods: BTreeMap<String, Count>,
     /// What else happened, how often.
     pub(crate) failures: BTreeMap<String, u64>,
     /// First failures, with when they happened in milliseconds.
     pub(crate) examples: Vec<String>,
     /// Latency in microseconds: 50th, 99th and highest percentile.
     pub(crate) latency_us: [u64; 3],
+}
+
+/// How many requests there were.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Count {
+    pub(crate) sent: u64,
+    /// Answered with 200.
+    pub(crate) succeeded: u64,
 }
 
 /// Runs the load and writes the report.
@@ -109,11 +117,20 @@ async fn one(client: HttpClient, url: hyper::Uri, number: u64, start: Instant) -
 }
 
 /// Every second request is one that must not be repeated lightly.
-async fn ask(client: HttpClient, url: hyper::Uri, number: u64) -> Result<(), String> {
-    let (method, body) = if number.is_multiple_of(2) {
-        (Method::GET, "")
+fn method(number: u64) -> Method {
+    if number.is_multiple_of(2) {
+        Method::GET
     } else {
-        (Method::POST, "pay once")
+        Method::POST
+    }
+}
+
+async fn ask(client: HttpClient, url: hyper::Uri, number: u64) -> Result<(), String> {
+    let method = method(number);
+    let body = if method == Method::POST {
+        "pay once"
+    } else {
+        ""
     };
     let request = Request::builder()
         .method(method)
@@ -147,8 +164,11 @@ fn report(sent: u64, mut outcomes: Vec<Outcome>) -> Report {
     };
     outcomes.sort_by_key(|outcome| outcome.number);
     for outcome in &outcomes {
+        let method = method(outcome.number).to_string();
+        let count = report.methods.entry(method).or_default();
+        count.sent += 1;
         match &outcome.result {
-            Ok(()) => report.succeeded += 1,
+            Ok(()) => count.succeeded += 1,
             Err(why) => {
                 *report.failures.entry(why.clone()).or_default() += 1;
                 if report.examples.len() < 10 {

@@ -6,6 +6,7 @@
 //! echo      the application that answers with what it was asked
 //! client    a client of it that is strict about what comes back
 //! load      an open-loop client that knows what it sent
+//! ledger    what servers have seen of it
 //! stage     the cluster that demo and scenarios play on
 //! demo      the mesh's main job, shown step by step from live state
 //! envoy     a plain Envoy as a pod's sidecar
@@ -27,6 +28,7 @@ mod echo;
 mod envoy;
 mod image;
 mod kubectl;
+mod ledger;
 mod load;
 mod netns;
 mod node;

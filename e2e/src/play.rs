@@ -5,6 +5,12 @@ mod pod; //     a pod as its node sees it
 mod smoke; //   the cluster itself works
 mod rules; //   the mesh's image lays the rules of a pod
 mod outage; //  the API server is down
+mod mesh; //    the mesh, installed
+mod session; // the article's session
+mod traffic; // a load, and servers that write down what arrives
+mod rollout; // servers and control plane are replaced under load
+mod wire; //    what is on the wire
+mod encryption; // mutual TLS, and who is refused
 
 use crate::{
     cluster::{Cluster, Kind, Named},
@@ -88,6 +94,21 @@ const ALL: &[Scenario] = &[
         own_node: true,
         play: outage::play,
     },
+    Scenario {
+        name: "session",
+        own_node: false,
+        play: session::play,
+    },
+    Scenario {
+        name: "rollout",
+        own_node: true,
+        play: rollout::play,
+    },
+    Scenario {
+        name: "encryption",
+        own_node: false,
+        play: encryption::play,
+    },
 ];
 
 /// Plays what was asked for.
@@ -141,7 +162,7 @@ fn on(cluster: &dyn Cluster, options: &Options) -> Result<ExitCode> {
             Ok(()) => println!("passed   {} ({seconds:.1} s)", scenario.name),
             Err(error) => {
                 failed = true;
-                println!("FAILED   {} ({seconds:.1} s): {error:?}", scenario.name);
+                println!("FAILED   {} ({seconds:.1} s): {error:#}", scenario.name);
             }
         }
     }

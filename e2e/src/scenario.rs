@@ -2,7 +2,6 @@
 
 mod envoy; //   a plain Envoy as a sidecar
 mod hostile; // what comes from outside and is no traffic of ours
-mod ledger; //  what the servers have seen
 mod loss; //    nothing is lost, nothing arrives twice
 mod outage; //  the control plane is down
 mod protocols; // each protocol in each direction

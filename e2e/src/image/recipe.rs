@@ -51,10 +51,6 @@ const IPTABLES: [&str; 2] = ["xtables-nft-multi", "xtables-legacy-multi"];
 pub(crate) fn mesh(programs: &Path) -> Result<Image> {
     let mut tree = Tree::new();
     for name in PROGRAMS {
-        if name == "mesh-injector" && !programs.join(name).is_file() {
-            // A library until its webhook is a program.
-            continue;
-        }
         own_program(&mut tree, programs, name)?;
     }
     tree.link("/usr/local/bin/pilot-agent", "mesh-proxy");

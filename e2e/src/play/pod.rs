@@ -45,7 +45,8 @@ pub(crate) fn enter(
     output(&mut nsenter)
 }
 
-fn output(command: &mut Command) -> Result<String> {
+/// What a command prints.
+pub(super) fn output(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("{command:?}"))?;
     let complaint = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{command:?}: {}", complaint.trim());

@@ -59,7 +59,7 @@ fn names(kubectl: &Kubectl) -> Result<()> {
 }
 
 /// A dump without comments and counters.
-fn without_counters(dump: &str) -> String {
+pub(super) fn without_counters(dump: &str) -> String {
     let lines = dump.lines().filter(|line| !line.starts_with('#'));
     lines
         .map(|line| {

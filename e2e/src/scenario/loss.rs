@@ -1,8 +1,8 @@
 //! Under an open-loop load the server's pod is replaced (the new one ready before the old is told to end) and the
 //! control plane is killed and restarted. Every request is answered, and arrives once.
 
-use super::ledger::Ledger;
 use crate::{
+    ledger::Ledger,
     load::Report,
     netns::{
         Launcher, Programs,
@@ -125,31 +125,5 @@ fn replace(stage: &mut Stage, ledger: &Path, say: &dyn Fn(&str)) -> Result<()> {
 
 fn judge(report: &Path, ledger: &Path) -> Result<()> {
     let report: Report = serde_json::from_slice(&fs::read(report)?)?;
-    let ledger = Ledger::read(ledger)?;
-    let (missing, duplicated) = (ledger.missing(report.sent), ledger.duplicated());
-    let [p50, p99, highest] = report.latency_us;
-    println!(
-        "sent {}, succeeded {}, failed {}",
-        report.sent,
-        report.succeeded,
-        report.sent - report.succeeded
-    );
-    println!(
-        "never arrived {}, arrived twice {}",
-        missing.len(),
-        duplicated.len()
-    );
-    println!("latency p50 {p50} µs, p99 {p99} µs, highest {highest} µs");
-    ensure!(
-        report.failures.is_empty(),
-        "requests failed: {:#?}\n{:#?}",
-        report.failures,
-        report.examples
-    );
-    ensure!(
-        missing.is_empty(),
-        "answered, but never arrived: {missing:?}"
-    );
-    ensure!(duplicated.is_empty(), "arrived twice: {duplicated:?}");
-    Ok(())
+    Ledger::read(ledger)?.judge(&report)
 }

@@ -3,6 +3,7 @@
 //! `<folder>/<pod>.<namespace>.sock` leads to the admin port of a pod's proxy, `<folder>/discovery.sock` to the debug
 //! port of the control plane.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -119,7 +120,8 @@ impl Sandboxes {
             }
             other => other?,
         };
-        folders.retain(|path| path.is_dir());
+        // Another sandbox's folder may be there, such as a cluster's.
+        folders.retain(|path| path.is_dir() && has_sockets(path));
         if folders.is_empty() {
             return Err(Error::Nothing);
         }
@@ -188,6 +190,14 @@ impl Sandboxes {
 /// Where the control plane of a sandbox is.
 pub(super) fn discovery(folder: &Path) -> PathBuf {
     folder.join(format!("{DISCOVERY}{ENDING}"))
+}
+
+fn has_sockets(folder: &Path) -> bool {
+    let ending = Some(OsStr::new(&ENDING[1..]));
+    // One that can't be read is told of when it is asked.
+    entries(folder).map_or(true, |paths| {
+        paths.iter().any(|path| path.extension() == ending)
+    })
 }
 
 /// The pods of one sandbox, sorted.

@@ -56,5 +56,6 @@ fn without_a_folder_nothing_is_running() {
     let root = tempfile::tempdir().unwrap();
     let missing = root.path().join("mesh");
     assert!(matches!(Sandboxes::below(&missing), Err(Error::Nothing)));
+    std::fs::create_dir(root.path().join("another")).unwrap();
     assert!(matches!(Sandboxes::below(root.path()), Err(Error::Nothing)));
 }

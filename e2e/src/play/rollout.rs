@@ -1,0 +1,40 @@
+//! Under 500 requests each second five servers are replaced, thrice; and once more while the control plane restarts; and
+//! the API server is away for a while. Nothing fails, nothing arrives twice.
+
+use super::{
+    Form,
+    mesh::{Mesh, SYSTEM},
+    traffic::Traffic,
+};
+use crate::cluster::Cluster;
+use anyhow::Result;
+use std::{thread, time::Duration};
+
+/// Plays it. The short form has one roll of each kind, and an API server that is away for 10 s.
+pub(crate) fn play(cluster: &dyn Cluster, form: &Form) -> Result<()> {
+    let _mesh = Mesh::install(cluster, &[])?;
+    let (seconds, rolls, away) = if form.long { (300, 3, 60) } else { (75, 1, 10) };
+    let traffic = Traffic::start(cluster, "rollout", seconds)?;
+    for _ in 0..rolls {
+        traffic.roll()?;
+    }
+    let kubectl = cluster.kubectl();
+    for part in ["istiod", "istio-sidecar-injector"] {
+        let part = format!("deployment/{part}");
+        kubectl.text(&["-n", SYSTEM, "rollout", "restart", &part])?;
+    }
+    traffic.roll()?;
+    kubectl.rolled_out(SYSTEM, "istiod")?;
+    println!("  {:>5.1} s  and the control plane", traffic.elapsed());
+    cluster.api_server(false)?;
+    thread::sleep(Duration::from_secs(away));
+    cluster.api_server(true)?;
+    println!(
+        "  {:>5.1} s  the API server was away for {away} s",
+        traffic.elapsed()
+    );
+    if traffic.goes_on_for(Duration::from_secs(20)) {
+        traffic.roll()?;
+    }
+    traffic.judge()
+}

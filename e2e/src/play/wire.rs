@@ -1,0 +1,56 @@
+//! What is on the wire: every frame that a node sees, of which none may hold what was meant for two pods alone.
+
+use anyhow::{Context, Result};
+use nix::libc;
+use socket2::{Domain, Protocol, Socket, Type};
+use std::{
+    io::{ErrorKind, Read},
+    time::{Duration, Instant},
+};
+
+/// All frames of the network namespace that we are in.
+pub(super) struct Capture(Socket);
+
+impl Capture {
+    /// From now on.
+    ///
+    /// # Errors
+    /// Without `CAP_NET_RAW`.
+    pub(super) fn start() -> Result<Self> {
+        // The kernel wants the number of the protocol in network order.
+        let all = Protocol::from(i32::from((libc::ETH_P_ALL as u16).to_be()));
+        let socket =
+            Socket::new(Domain::PACKET, Type::RAW, Some(all)).context("a packet socket")?;
+        socket.set_recv_buffer_size(16 * 1024 * 1024)?;
+        socket.set_read_timeout(Some(Duration::from_millis(100)))?;
+        Ok(Self(socket))
+    }
+
+    /// Ends after a moment of quiet for stragglers; says how many frames there were, and how many held `marker`.
+    pub(super) fn end(mut self, marker: &str) -> Result<Seen> {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let mut frame = vec![0; 64 * 1024];
+        let mut seen = Seen::default();
+        while Instant::now() < deadline {
+            match self.0.read(&mut frame) {
+                Ok(length) => {
+                    seen.frames += 1;
+                    let marker = marker.as_bytes();
+                    let holds = frame[..length].windows(marker.len()).any(|w| w == marker);
+                    seen.holding += u64::from(holds);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error).context("a packet socket"),
+            }
+        }
+        Ok(seen)
+    }
+}
+
+/// What a capture saw.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub(super) frames: u64,
+    /// Those with the marker in them.
+    pub(super) holding: u64,
+}
