@@ -29,7 +29,7 @@ use std::{
 };
 
 /// Set for the inner process: the folder of this sandbox.
-const INSIDE: &str = "MESH_SANDBOX";
+pub(crate) const INSIDE: &str = "MESH_SANDBOX";
 /// Set for the inner process: its descriptor of the machine's network namespace.
 const OUTSIDE: &str = "MESH_SANDBOX_OUTSIDE";
 /// Folders of sandboxes; in each, sockets that lead into it by the names of its pods.
