@@ -11,6 +11,7 @@ pub mod resource; // the contract of a resource
 mod cluster;
 mod endpoint;
 mod listener;
+mod name_table;
 mod route;
 mod secret;
 
