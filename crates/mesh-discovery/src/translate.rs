@@ -13,6 +13,7 @@ mod filters;
 mod inbound;
 mod key;
 mod listener;
+mod names;
 mod outbound;
 mod proxy;
 mod route;
@@ -30,6 +31,7 @@ use mesh_model::{
     filter::NetworkFilter,
     http::RouteSource,
     listener::Listener,
+    name_table::NameTable,
     route::RouteConfiguration,
 };
 use std::collections::BTreeSet;
@@ -64,6 +66,13 @@ pub fn endpoints(
 ) -> Option<ClusterLoadAssignment> {
     let built = Key::endpoints(world, proxy, name).build(world);
     built.into_iter().find_map(Resource::into_endpoints)
+}
+
+/// The names that a proxy answers to the application's DNS queries.
+pub fn name_table(world: &World, proxy: &Proxy) -> NameTable {
+    let built = Key::name_table(world, proxy).build(world);
+    let table = built.into_iter().find_map(Resource::into_name_table);
+    table.unwrap_or_default()
 }
 
 /// The route configurations that a proxy's listeners refer to.

@@ -168,6 +168,7 @@ fn encode_one(resource: &Resource) -> SharedResource {
         Resource::Listener(r) => share(ResourceType::Listener, &**r),
         Resource::Route(r) => share(ResourceType::Route, &**r),
         Resource::Endpoints(r) => share(ResourceType::Endpoint, &**r),
+        Resource::NameTable(r) => share(ResourceType::NameTable, &**r),
     }
 }
 

@@ -97,11 +97,11 @@ impl Published {
                 self.all(&keys)
             }
             ResourceType::Endpoint => names.map(|name| self.endpoints(proxy, name)).collect(),
+            ResourceType::NameTable => self.all(&[Key::name_table(&self.world, proxy)]),
             // Certificates never leave the pod: its agent serves them. The others are not made here.
-            ResourceType::Secret
-            | ResourceType::ExtensionConfig
-            | ResourceType::NameTable
-            | ResourceType::ProxyConfig => Vec::new(),
+            ResourceType::Secret | ResourceType::ExtensionConfig | ResourceType::ProxyConfig => {
+                Vec::new()
+            }
         }
     }
 

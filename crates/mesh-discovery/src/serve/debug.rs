@@ -1,7 +1,7 @@
 //! The pages: debug, readiness, metrics. Each is a view of what others hold; none changes anything.
 
 mod clients; // syncz, adsz, connections
-mod dump; // config_dump, edsz
+mod dump; // config_dump, edsz, ndsz
 mod world; // registryz, endpointz, configz, mesh
 
 use super::{
@@ -55,7 +55,7 @@ pub struct About {
 }
 
 /// Path, and what it shows.
-const PAGES: [(&str, &str); 11] = [
+const PAGES: [(&str, &str); 12] = [
     ("/debug/syncz", "How far each proxy is with each type"),
     ("/debug/adsz", "Streams and what they are subscribed to"),
     ("/debug/connections", "Streams"),
@@ -71,6 +71,10 @@ const PAGES: [(&str, &str); 11] = [
         "What a proxy is served; proxyID is POD.NAMESPACE",
     ),
     ("/debug/edsz?proxyID=", "Endpoints that a proxy is served"),
+    (
+        "/debug/ndsz?proxyID=",
+        "Names that a proxy's DNS server answers, if it asks for them",
+    ),
     ("/metrics", "Counters in Prometheus' text format"),
     (
         "/ready",
@@ -94,6 +98,7 @@ pub fn router(pages: Arc<Pages>) -> Router {
         .route("/debug/mesh", get(world::mesh))
         .route("/debug/config_dump", get(dump::config_dump))
         .route("/debug/edsz", get(dump::edsz))
+        .route("/debug/ndsz", get(dump::ndsz))
         .route_layer(middleware::from_fn_with_state(pages.clone(), let_in));
     Router::new()
         .route("/metrics", get(metrics))

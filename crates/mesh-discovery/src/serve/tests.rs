@@ -78,6 +78,40 @@ async fn a_new_service_comes_cluster_first_and_one_that_is_gone_leaves_last() {
     client.assert_quiet().await;
 }
 
+/// A client that has its names, and nothing else.
+async fn named(plane: &Plane) -> Delta {
+    let mut client = plane.delta("a").await;
+    client.subscribe(ResourceType::NameTable, &["*"]).await;
+    assert_eq!(
+        names(&client.next().await),
+        [""],
+        "one table, without a name"
+    );
+    client
+}
+
+#[tokio::test]
+async fn names_are_pushed_when_they_change_and_only_then() {
+    let headless = service("db").replace("10.1.0.1", "None");
+    let plane = Plane::serving(&(web(&["10.0.0.1"]) + &headless)).await;
+    let mut client = named(&plane).await;
+    plane.apply(&slice("web", &["10.0.0.1", "10.0.0.2"])).await;
+    client.assert_quiet().await;
+    plane
+        .apply(&service("web").replace("port: 80", "port: 81"))
+        .await;
+    client.assert_quiet().await;
+    for change in [service("new"), slice("db", &["10.0.0.5"])] {
+        plane.apply(&change).await;
+        let push = client.next().await;
+        assert_eq!(push.type_url, ResourceType::NameTable.type_url());
+        assert_eq!(push.resources.len(), 1);
+    }
+    plane.source.send(vec![gone(Kind::Service, "new")]).await;
+    assert_eq!(client.next().await.resources.len(), 1);
+    client.assert_quiet().await;
+}
+
 #[tokio::test]
 async fn a_client_that_comes_back_is_sent_nothing_that_it_has() {
     let manifests = web(&["10.0.0.1"]);

@@ -21,6 +21,8 @@ pub struct ServiceEndpoint {
     pub address: IpAddr,
     /// Its ports, by the name of the service port.
     pub ports: Arc<[(String, u16)]>,
+    /// Its own name below the service's (`hostname` of a pod whose `subdomain` is the service).
+    pub hostname: Option<Arc<str>>,
     /// It may be sent requests.
     pub ready: bool,
     /// It is shutting down.
@@ -104,6 +106,7 @@ impl ServiceEndpoint {
         Self {
             address,
             ports: ports.clone(),
+            hostname: endpoint.hostname.as_deref().map(Arc::from),
             // Not said means ready (discovery.k8s.io/v1).
             ready: conditions.ready.unwrap_or(true),
             terminating: conditions.terminating.unwrap_or(false),

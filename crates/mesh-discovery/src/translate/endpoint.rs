@@ -63,9 +63,13 @@ pub(super) fn load_assignment(
 /// What is not ready is withheld altogether. Sent as unhealthy, it would be sent requests as soon as more than half of
 /// the endpoints are: clusters keep Envoy's panic threshold.
 fn usable(service: &Service, endpoint: &ServiceEndpoint, node: Option<&str>) -> bool {
-    let ready = endpoint.ready || (service.publish_not_ready && !endpoint.terminating);
     let here = !service.node_local || (node.is_some() && endpoint.node.as_deref() == node);
-    ready && here
+    ready(service, endpoint) && here
+}
+
+/// Whether clients of a service are to know of an endpoint.
+pub(super) fn ready(service: &Service, endpoint: &ServiceEndpoint) -> bool {
+    endpoint.ready || (service.publish_not_ready && !endpoint.terminating)
 }
 
 /// Clusters weigh localities, and one without a weight would be sent nothing.

@@ -1,12 +1,13 @@
 //! What a resource depends on, of the proxy that it is for.
 
-use super::{Proxy, cluster, endpoint, family::Families, inbound, outbound, route};
+use super::{Proxy, cluster, endpoint, family::Families, inbound, names, outbound, route};
 use crate::snapshot::{MutualTls, Protocol, Service, ServicePort, World};
 use mesh_model::{
     ClusterName, RouteName,
     cluster::{Cluster, ServiceRef},
     endpoint::ClusterLoadAssignment,
     listener::Listener,
+    name_table::NameTable,
     node::Capabilities,
     route::RouteConfiguration,
 };
@@ -46,6 +47,11 @@ pub enum Key {
         families: Families,
         /// The proxy's node; `None` where it makes no difference.
         node: Option<Arc<str>>,
+    },
+    /// The names that the proxy answers itself. Shorter ones it makes up itself, by its own namespace.
+    NameTable {
+        /// IP versions that the proxy can reach.
+        families: Families,
     },
 }
 
@@ -101,6 +107,7 @@ pub enum Resource {
     Listener(Box<Listener>),
     Route(Box<RouteConfiguration>),
     Endpoints(Box<ClusterLoadAssignment>),
+    NameTable(Box<NameTable>),
 }
 
 impl Key {
@@ -149,6 +156,13 @@ impl Key {
         }
     }
 
+    /// Of the names that a proxy answers.
+    pub fn name_table(world: &World, proxy: &Proxy) -> Self {
+        Self::NameTable {
+            families: proxy.client(world).families,
+        }
+    }
+
     /// The host of the service that this is the endpoints of: what [`crate::snapshot::Change::endpoints`] lists.
     pub fn endpoints_of(&self) -> Option<&str> {
         match self {
@@ -180,6 +194,7 @@ impl Key {
                 *families,
                 node.as_deref(),
             )),
+            Self::NameTable { families } => collect([names::table(world, *families)]),
         }
     }
 }
@@ -211,3 +226,4 @@ resource!(Cluster, Cluster, into_cluster);
 resource!(Listener, Listener, into_listener);
 resource!(Route, RouteConfiguration, into_route);
 resource!(Endpoints, ClusterLoadAssignment, into_endpoints);
+resource!(NameTable, NameTable, into_name_table);

@@ -7,6 +7,7 @@ mod deltas;
 mod endpoints;
 mod golden;
 mod inbound;
+mod names;
 mod outbound;
 mod peers;
 mod routes;

@@ -1,7 +1,7 @@
 //! What one proxy is served, as Envoy's admin interface would print it.
 
 use super::{Pages, ProxyOf, Refused, VisitorOf, json};
-use crate::{push::Published, serve::connections::Connected};
+use crate::{push::Published, serve::connections::Connected, translate};
 use axum::{extract::State, response::Response};
 use http::StatusCode;
 use mesh_xds::{
@@ -17,8 +17,10 @@ use mesh_xds::{
             routes_config_dump::DynamicRouteConfig,
         },
         google::protobuf::Any,
+        istio::nds::NameTable,
         pack_any,
     },
+    resource::Resource,
 };
 use prost::{Message, Name};
 use serde_json::Value;
@@ -62,6 +64,21 @@ pub(super) async fn edsz(
         )])
     });
     json(&dump.await.map_err(internal)??)
+}
+
+/// The names that its DNS server answers, as Istio prints the table.
+pub(super) async fn ndsz(
+    State(pages): State<Arc<Pages>>,
+    visitor: VisitorOf,
+    query: ProxyOf,
+) -> Result<Response, Refused> {
+    let (connected, published) = (pages.proxy(&query, &visitor)?, pages.published()?);
+    let table = tokio::task::spawn_blocking(move || {
+        let table = translate::name_table(&published.world, &connected.client.proxy);
+        let bytes = table.encode();
+        Pool::load().print(&NameTable::full_name(), &bytes, Style::Envoy)
+    });
+    json(&table.await.map_err(internal)?.map_err(internal)?)
 }
 
 fn print(configs: Vec<Any>) -> Result<Value, Refused> {

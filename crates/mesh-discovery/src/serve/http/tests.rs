@@ -174,6 +174,10 @@ async fn config_dump_is_what_a_proxy_is_served() {
         server.json("/debug/edsz?proxyID=a.test").await["configs"][0]["dynamic_endpoint_configs"]
             .is_array()
     );
+    let names = server.json("/debug/ndsz?proxyID=a.test").await;
+    let web = &names["table"]["web.test.svc.cluster.local"];
+    assert_eq!(web["ips"], serde_json::json!(["10.1.0.1"]));
+    assert_eq!(web["registry"], "Kubernetes");
 }
 
 #[tokio::test]
