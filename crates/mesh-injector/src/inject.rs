@@ -10,7 +10,7 @@ use crate::overrides::Overrides;
 use crate::template::{self, APP_PROBERS, Input, PROMETHEUS_ANNOTATIONS, set_env};
 use crate::{
     Decision, Invalid, NamespaceFacts, Problem, Settings, Skip, Why, Workload, check, decide, json,
-    metadata, metrics, placement, probes, strip,
+    metadata, metrics, placement, pre_stop, probes, strip,
 };
 
 /// What became of a pod.
@@ -128,6 +128,7 @@ fn assemble(pod: &mut Value, input: &Input<'_>, warnings: &mut Vec<String>) {
             );
         }
     }
+    pre_stop::pause(pod, input.settings.pre_stop_sleep);
     let status = placement::place(pod, rendered, input, warnings);
     metadata::label(pod, input.workload, &input.settings.network);
     metadata::annotate(pod, &status, input.overrides);

@@ -9,6 +9,7 @@
 //! template    istio-init, istio-proxy, their volumes and environment
 //! placement   where the containers go: classic, proxy first, native sidecar
 //! rewrite     the application's probes and metrics, now served through the agent
+//! pre_stop    servers end a moment after their endpoints are taken away
 //! ```
 //!
 //! [`inject()`] is that pipeline for one pod; [`kube_inject()`] runs it over the workloads of a manifest. All of that
@@ -29,6 +30,7 @@ mod metrics;
 mod namespace;
 mod overrides;
 mod placement;
+mod pre_stop;
 mod probes;
 mod quantity;
 mod selection;

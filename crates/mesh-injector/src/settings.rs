@@ -42,6 +42,9 @@ pub struct Settings {
     pub always_inject: Vec<LabelSelector>,
     /// Run the proxy as a native sidecar where the pod does not say.
     pub native_sidecars: bool,
+    /// Seconds between the end of a pod's endpoint and that of its servers, where they bring no `preStop`; 0: as the pod
+    /// is. For kubelets that know the hook `sleep`.
+    pub pre_stop_sleep: u32,
     /// Send the application's probes through the agent where the pod does not say.
     pub rewrite_app_probes: bool,
     /// What to do with an application that runs as the proxy's user.
@@ -70,6 +73,7 @@ impl Default for Settings {
             never_inject: Vec::new(),
             always_inject: Vec::new(),
             native_sidecars: false,
+            pre_stop_sleep: 0,
             rewrite_app_probes: true,
             proxy_user: ProxyUser::Refuse,
             capture: Capture::default(),

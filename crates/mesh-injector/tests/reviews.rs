@@ -14,7 +14,7 @@ use mesh_injector::{
     Settings,
     webhook::{
         http::{MAX_BODY, Webhook, reviews},
-        live::Live,
+        live::{Kubelets, Live},
         metrics::Metrics,
     },
 };
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 fn webhook() -> Arc<Webhook> {
     Arc::new(Webhook {
-        live: Arc::new(Live::new(Settings::default())),
+        live: Arc::new(Live::new(Settings::default(), Kubelets::default())),
         metrics: Arc::new(Metrics::default()),
         readiness: Readiness::new(),
     })

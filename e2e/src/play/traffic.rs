@@ -109,7 +109,19 @@ impl<'a> Traffic<'a> {
         let file = tempfile::NamedTempFile::new()?;
         fs::write(file.path(), numbers)?;
         ensure!(report.sent > 0, "nothing was sent");
-        Ledger::read(file.path())?.judge(&report)
+        let verdict = Ledger::read(file.path())?.judge(&report);
+        verdict.map_err(|error| error.context(self.refusals()))
+    }
+
+    /// What the client's proxy wrote of what it did not get answered, for who looks at a failure.
+    fn refusals(&self) -> String {
+        let name = &self.namespace.name;
+        // kubectl shows only what is not yet rotated.
+        let files = format!("/var/log/pods/{name}_load-*/istio-proxy/*");
+        let line = format!("zgrep -h '\" [45][0-9][0-9] ' {files} | head -n 40");
+        let shell = self.cluster.on_node("sh");
+        let said = shell.and_then(|mut shell| pod::output(shell.args(["-c", &line])).ok());
+        said.unwrap_or_default()
     }
 }
 

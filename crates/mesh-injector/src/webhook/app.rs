@@ -24,7 +24,7 @@ use super::{
     certificate::{self, Serving},
     config::{Command, Native},
     http::{self, Webhook},
-    live::{Files, Live, Overrides, Reader},
+    live::{Files, Kubelets, Live, Overrides, Reader},
     metrics::Metrics,
     nodes, registration,
     roots::{self, Roots},
@@ -59,8 +59,12 @@ impl App {
         let monitoring = bind(command.monitoring_addr, "--monitoringAddr").await?;
         let (reader, mut settings) = Reader::open(files(&command), overrides(&command))?;
         settings.native_sidecars = command.native_sidecars == Native::True;
+        let kubelets = Kubelets {
+            native_sidecars: command.native_sidecars == Native::Auto,
+            pre_stop_sleep: command.pre_stop_sleep,
+        };
         let webhook = Arc::new(Webhook {
-            live: Arc::new(Live::new(settings)),
+            live: Arc::new(Live::new(settings, kubelets)),
             metrics: Arc::new(Metrics::default()),
             readiness: Readiness::new(),
         });
@@ -176,13 +180,13 @@ impl App {
     }
 
     fn watch_nodes(&self, client: Client) {
-        if self.command.native_sidecars != Native::Auto {
+        if !self.command.asks_for_kubelets() {
             return;
         }
-        let first = self.webhook.readiness.condition(
-            "nodes",
-            "which kubelets run native sidecars is not known yet",
-        );
+        let first = self
+            .webhook
+            .readiness
+            .condition("nodes", "how old the kubelets are is not known yet");
         let live = self.webhook.live.clone();
         self.tasks.spawn(
             "nodes",

@@ -44,6 +44,16 @@ pub struct Command {
     /// Native sidecars (init containers that stay): `auto` where every kubelet is 1.33 or newer.
     #[arg(long, env = "ENABLE_NATIVE_SIDECARS", value_enum, default_value_t = Native::Auto, help_heading = "Injection")]
     pub native_sidecars: Native,
+    /// Seconds between the end of a pod's endpoint and that of its servers, which lets requests arrive that are on their
+    /// way: containers with ports and without a `preStop` hook get one that sleeps, where every kubelet is 1.33 or newer.
+    #[arg(
+        long,
+        env = "PRE_STOP_SLEEP_SECONDS",
+        default_value_t = 5,
+        value_name = "SECONDS",
+        help_heading = "Injection"
+    )]
+    pub pre_stop_sleep: u32,
     /// Warn of pods whose application runs as the proxy's user (1337), instead of refusing them.
     #[arg(long, help_heading = "Injection")]
     pub warn_of_proxy_user: bool,
@@ -176,12 +186,18 @@ impl Command {
         format!("{}.{}.svc", self.service_name, self.namespace)
     }
 
+    /// Whether it matters how old the kubelets are.
+    pub fn asks_for_kubelets(&self) -> bool {
+        let is_in_a_cluster = !self.webhook_config.is_empty();
+        self.native_sidecars == Native::Auto || (self.pre_stop_sleep > 0 && is_in_a_cluster)
+    }
+
     /// Whether anything has to be asked of the API server.
     pub fn needs_cluster(&self) -> bool {
         let needs_roots = self.tls_cert.is_none() || !self.webhook_config.is_empty();
         (needs_roots && self.ca_root.is_none())
             || !self.webhook_config.is_empty()
-            || self.native_sidecars == Native::Auto
+            || self.asks_for_kubelets()
     }
 }
 

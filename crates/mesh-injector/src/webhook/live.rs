@@ -56,30 +56,46 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Live {
     settings: ArcSwap<Settings>,
-    native_sidecars: AtomicBool,
+    native_sidecars: bool,
+    kubelets: Kubelets,
+    kubelets_are_new: AtomicBool,
+}
+
+/// What pods get only where every kubelet of the cluster is new enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Kubelets {
+    /// A native sidecar, if they do not say.
+    pub native_sidecars: bool,
+    /// [`Settings::pre_stop_sleep`].
+    pub pre_stop_sleep: u32,
 }
 
 impl Live {
-    /// These settings, until they change.
-    pub fn new(settings: Settings) -> Self {
+    /// These settings, until they change; `kubelets` in addition once [`Live::set_kubelets_are_new`] says so.
+    pub fn new(settings: Settings, kubelets: Kubelets) -> Self {
         Self {
-            native_sidecars: AtomicBool::new(settings.native_sidecars),
+            native_sidecars: settings.native_sidecars,
             settings: ArcSwap::from_pointee(settings),
+            kubelets,
+            kubelets_are_new: AtomicBool::new(false),
         }
     }
 
     /// The settings for one pod.
     pub fn settings(&self) -> Settings {
-        Settings {
-            native_sidecars: self.native_sidecars.load(Relaxed),
-            ..Settings::clone(&self.settings.load())
+        let mut settings = Settings::clone(&self.settings.load());
+        settings.native_sidecars = self.native_sidecars;
+        if self.kubelets_are_new.load(Relaxed) {
+            settings.native_sidecars |= self.kubelets.native_sidecars;
+            settings.pre_stop_sleep = self.kubelets.pre_stop_sleep;
         }
+        settings
     }
 
-    /// Whether pods that do not say get a native sidecar.
-    pub fn set_native_sidecars(&self, native: bool) {
-        if self.native_sidecars.swap(native, Relaxed) != native {
-            tracing::info!(native, "native sidecars");
+    /// Whether every kubelet of the cluster runs native sidecars by default, and knows the hook `sleep`.
+    pub fn set_kubelets_are_new(&self, new: bool) {
+        if self.kubelets_are_new.swap(new, Relaxed) != new {
+            tracing::info!(new, "kubelets");
         }
     }
 }
@@ -200,7 +216,7 @@ mod tests {
         let (mut reader, settings) =
             Reader::open(files, Overrides::default()).expect("no files are defaults");
         assert_eq!(settings, Settings::default());
-        let live = Live::new(settings);
+        let live = Live::new(settings, Kubelets::default());
 
         std::fs::write(path("mesh"), "trustDomain: a\n").expect("written");
         reader.look(&live);
@@ -219,9 +235,19 @@ mod tests {
 
     #[test]
     fn kubelets_decide_beside_the_files() {
-        let live = Live::new(Settings::default());
-        assert!(!live.settings().native_sidecars);
-        live.set_native_sidecars(true);
-        assert!(live.settings().native_sidecars);
+        let kubelets = Kubelets {
+            native_sidecars: true,
+            pre_stop_sleep: 5,
+        };
+        let live = Live::new(Settings::default(), kubelets);
+        let seen = || {
+            let settings = live.settings();
+            (settings.native_sidecars, settings.pre_stop_sleep)
+        };
+        assert_eq!(seen(), (false, 0));
+        live.set_kubelets_are_new(true);
+        assert_eq!(seen(), (true, 5));
+        live.set_kubelets_are_new(false);
+        assert_eq!(seen(), (false, 0));
     }
 }

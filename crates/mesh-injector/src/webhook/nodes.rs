@@ -1,4 +1,4 @@
-//! Whether pods get native sidecars where nothing says so: when every kubelet of the cluster runs them by default.
+//! Whether every kubelet of the cluster is new: runs native sidecars by default, and knows the hook `sleep`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use mesh_runtime::{readiness::Condition, shutdown::Shutdown};
 
 use super::live::Live;
 
-/// The minor version of Kubernetes from which on native sidecars are out of beta.
+/// The minor version of Kubernetes from which on native sidecars are out of beta; the hook `sleep` is since 1.30.
 const SINCE: u32 = 33;
 /// How often nodes are looked at: they come and go slowly.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -23,12 +23,12 @@ pub async fn run(client: Client, live: Arc<Live>, first: Condition, shutdown: Sh
     let mut first = Some(first);
     loop {
         let (known, wait) = match all_are_new(&api).await {
-            Ok(native) => {
-                live.set_native_sidecars(native);
+            Ok(new) => {
+                live.set_kubelets_are_new(new);
                 (true, INTERVAL)
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot see which kubelets run native sidecars");
+                tracing::warn!(%error, "cannot see how old the kubelets are");
                 // Forbidden stays forbidden; what we have been told to assume then holds.
                 (
                     matches!(&error, kube::Error::Api(status) if status.code == 403),

@@ -27,6 +27,19 @@ pub struct Inspected {
     pub application_protocols: Vec<String>,
 }
 
+impl Inspected {
+    /// A client that has said nothing.
+    pub fn silent(destination: SocketAddr, source: SocketAddr) -> Self {
+        Self {
+            destination,
+            source,
+            transport: TransportProtocol::RawBuffer,
+            server_name: None,
+            application_protocols: Vec::new(),
+        }
+    }
+}
+
 /// The chains of one listener, indexed for matching.
 #[derive(Debug)]
 pub struct ChainTable {

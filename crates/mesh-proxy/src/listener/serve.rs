@@ -1,6 +1,7 @@
 //! One connection, from accept to its chain's last filter.
 
 use super::{
+    chain_match::Inspected,
     compiled::{Chain, Listener, Terminal},
     dispatch::Accepted,
     inspect::{self, inspect},
@@ -10,7 +11,7 @@ use crate::{
     connection::{Connection, DownstreamPeer},
     flag::ResponseFlags,
     http,
-    network::metadata_exchange,
+    network::{metadata_exchange, tcp_proxy::Dialed},
     reason,
     telemetry::{TcpRecord, UpstreamRecord, Workload},
     tls::{Rewind, Stream},
@@ -19,6 +20,7 @@ use crate::{
 use bytes::Bytes;
 use mesh_model::listener::ListenerFilterKind;
 use std::{
+    future::pending,
     io,
     net::SocketAddr,
     rc::Rc,
@@ -28,7 +30,7 @@ use std::{
     },
     time::{Duration, SystemTime},
 };
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::sleep};
 
 /// Serves a connection to its end.
 pub async fn serve(accepted: Accepted, worker: Rc<Worker>) {
@@ -54,6 +56,8 @@ enum Ended {
     NoListener,
     #[error("inspection")]
     Inspect(#[source] inspect::Error),
+    #[error("the listener drains, and the client has said nothing")]
+    Drained,
     #[error("no filter chain matches")]
     NoChain,
     #[error("TLS")]
@@ -80,12 +84,19 @@ async fn enter(
     } else {
         local
     };
-    let listener = Arc::clone(table.hand_off(first, destination));
+    let mut listener = Arc::clone(table.hand_off(first, destination));
     count(counters.total);
-    let inspection = inspect(&mut tcp, destination, peer, &listener.model).await;
-    let (inspected, prefix) = inspection
-        .inspect_err(|_| count(counters.pre_cx_timeout))
-        .map_err(Ended::Inspect)?;
+    let Heard {
+        inspected,
+        prefix,
+        ahead,
+    } = listen(&mut tcp, (destination, peer), &listener, worker).await?;
+    if ahead.is_some() {
+        // It took its time: other listeners may have come.
+        let table = worker.listeners.get(&worker.shared.listeners.table);
+        let first = table.of_socket(socket).ok_or(Ended::NoListener)?;
+        listener = Arc::clone(table.hand_off(first, destination));
+    }
     let connection = Connection {
         id: next_id(),
         listener: listener.model.name.clone(),
@@ -100,7 +111,59 @@ async fn enter(
         no_route(&connection, &listener, worker);
         return Err(Ended::NoChain);
     };
-    walk(chain, connection, tcp, prefix, worker).await
+    let dialed = ahead.and_then(|(of, dialed)| Arc::ptr_eq(&of, chain).then_some(dialed));
+    walk(chain, connection, (tcp, prefix), dialed, worker).await
+}
+
+/// What the client said that decides its chain.
+struct Heard {
+    inspected: Inspected,
+    prefix: Bytes,
+    /// It was silent for so long that a server was dialled for it, by this chain.
+    ahead: Option<(Arc<Chain>, Dialed)>,
+}
+
+/// Inspects what the client says. While it says nothing, the server that it would reach without a word is dialled: the
+/// choice stays open until one of the two speaks, because who speaks late may still speak HTTP.
+async fn listen(
+    tcp: &mut TcpStream,
+    (destination, peer): (SocketAddr, SocketAddr),
+    listener: &Listener,
+    worker: &Worker,
+) -> Result<Heard, Ended> {
+    let chain = listener
+        .pick(&Inspected::silent(destination, peer))
+        .filter(|chain| chain.tls.is_none());
+    let mut dialed = None;
+    let quiet = async {
+        match chain.map(|chain| &chain.terminal) {
+            Some(Terminal::Tcp(proxy)) => proxy.overture(destination, worker, &mut dialed).await,
+            Some(Terminal::Http(_)) | None => sleep(inspect::LONGEST_WAIT).await,
+        }
+    };
+    // Who comes while it drains has time to speak, too.
+    let drained = async {
+        match chain {
+            Some(chain) => {
+                sleep(inspect::LONGEST_WAIT).await;
+                chain.drain.cancelled().await;
+            }
+            None => pending().await,
+        }
+    };
+    let inspection = tokio::select! {
+        biased;
+        inspection = inspect(tcp, destination, peer, &listener.model, quiet) => inspection,
+        () = drained => return Err(Ended::Drained),
+    };
+    let (inspected, prefix) = inspection
+        .inspect_err(|_| worker.telemetry.add(worker.counters.pre_cx_timeout, 1))
+        .map_err(Ended::Inspect)?;
+    Ok(Heard {
+        inspected,
+        prefix,
+        ahead: dialed.and_then(|dialed| Some((Arc::clone(chain?), dialed))),
+    })
 }
 
 fn wants_original_dst(listener: &Listener) -> bool {
@@ -118,8 +181,8 @@ fn wants_original_dst(listener: &Listener) -> bool {
 async fn walk(
     chain: &Arc<Chain>,
     mut connection: Connection,
-    tcp: TcpStream,
-    prefix: Bytes,
+    (tcp, prefix): (TcpStream, Bytes),
+    dialed: Option<Dialed>,
     worker: &Rc<Worker>,
 ) -> Result<(), Ended> {
     let plain = Rewind::new(prefix, tcp);
@@ -148,7 +211,7 @@ async fn walk(
         }
         Terminal::Tcp(proxy) => {
             proxy
-                .serve(stream, &connection, metadata.as_ref(), worker)
+                .serve(stream, &connection, metadata.as_ref(), worker, dialed)
                 .await
         }
     }

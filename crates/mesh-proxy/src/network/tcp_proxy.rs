@@ -1,4 +1,7 @@
 //! Sends a connection's bytes to a cluster.
+//!
+//! Where nobody knows yet whether the client will speak at all, the server may be dialled ahead: it may be one that speaks
+//! first.
 
 use super::{
     copy::{Cause, Ended, two_way},
@@ -12,15 +15,26 @@ use crate::{
     upstream::{self, clusters::ClusterSlot},
     worker::{Shared, Worker},
 };
+use bytes::BytesMut;
 use mesh_model::{filter, filter::NetworkFilter};
 use std::{
     borrow::Cow,
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::{sleep, timeout},
 };
 
 /// Envoy's idle timeout of TCP proxies.
 const IDLE: Duration = Duration::from_secs(3600);
+
+/// How long a client is silent before its server is dialled.
+const QUIET: Duration = Duration::from_millis(20);
+/// How long a silent client of a server that can't be reached is kept: it may yet say what it wants, and get an answer.
+const KEPT: Duration = Duration::from_secs(5);
 
 /// A compiled [`filter::TcpProxy`].
 #[derive(Debug)]
@@ -28,6 +42,15 @@ pub struct TcpProxy {
     cluster: Arc<ClusterSlot>,
     idle_timeout: Duration,
     observers: Observers,
+}
+
+/// A server that was dialled, or why it can't be reached.
+pub struct Dialed {
+    begun: (SystemTime, Instant),
+    outcome: Outcome,
+    server: Result<upstream::Tcp, UpstreamRecord>,
+    // What it has said, and the client has not heard.
+    first: BytesMut,
 }
 
 /// How a connection went, as its record tells it.
@@ -61,45 +84,90 @@ impl TcpProxy {
         })
     }
 
-    /// Serves `stream` to its end, and tells telemetry of it. `metadata` is what the client told of itself.
+    /// Dials the server for a client that has been silent for a moment; ends when the server has something to say.
+    ///
+    /// What came of it is in `dialed`, also if this is dropped because the client speaks: the connection is the client's
+    /// if it turns out to be one for this proxy.
+    pub async fn overture(
+        &self,
+        destination: SocketAddr,
+        worker: &Worker,
+        dialed: &mut Option<Dialed>,
+    ) {
+        sleep(QUIET).await;
+        let dialed = dialed.insert(self.dial(destination, worker).await);
+        match &mut dialed.server {
+            // The end and errors are met again by whoever copies.
+            Ok(tcp) => {
+                let first = tcp.io.read_buf(&mut dialed.first);
+                let _ = timeout(self.idle_timeout, first).await;
+            }
+            Err(_) => sleep(KEPT).await,
+        }
+    }
+
+    async fn dial(&self, destination: SocketAddr, worker: &Worker) -> Dialed {
+        let begun = (SystemTime::now(), Instant::now());
+        let request = upstream::Request {
+            original_dst: Some(destination),
+            alpn: None,
+        };
+        let mut outcome = Outcome::default();
+        let server = match upstream::connect(worker, &self.cluster, request).await {
+            Ok(mut tcp) => match meet(&mut tcp, &mut outcome, worker).await {
+                Ok(()) => Ok(tcp),
+                Err(()) => Err(tcp.record),
+            },
+            Err(failed) => {
+                outcome.flags = failed.failure.kind.flag();
+                Err(failed.record)
+            }
+        };
+        Dialed {
+            begun,
+            outcome,
+            server,
+            first: BytesMut::new(),
+        }
+    }
+
+    /// Serves `stream` to its end, and tells telemetry of it. `metadata` is what the client told of itself; `dialed` the
+    /// server, if it was dialled ahead.
     pub async fn serve(
         &self,
         mut stream: Stream,
         connection: &Connection,
         metadata: Option<&Workload>,
         worker: &Worker,
+        dialed: Option<Dialed>,
     ) {
-        let (start, clock) = (SystemTime::now(), Instant::now());
-        let request = upstream::Request {
-            original_dst: Some(connection.destination),
-            alpn: None,
+        let Dialed {
+            begun: (start, clock),
+            mut outcome,
+            server,
+            first,
+        } = match dialed {
+            Some(dialed) => dialed,
+            None => self.dial(connection.destination, worker).await,
         };
-        let mut outcome = Outcome {
-            peer: metadata.cloned(),
-            ..Outcome::default()
-        };
-        match upstream::connect(worker, &self.cluster, request).await {
-            Ok(mut tcp) => {
-                let meter = match meet(&mut tcp, &mut outcome, worker).await {
-                    Ok(()) => {
-                        let opened =
-                            outcome.record(connection, &tcp.record, (start, clock.elapsed()));
-                        let meter = worker.telemetry.tcp_opened(&opened, &self.observers);
-                        outcome
-                            .end(two_way(&mut stream, &mut tcp.io, Some(self.idle_timeout)).await);
-                        Some(meter)
-                    }
-                    Err(()) => None,
-                };
-                let closed = outcome.record(connection, &tcp.record, (start, clock.elapsed()));
-                worker.telemetry.tcp_closed(&closed, &self.observers, meter);
-            }
-            Err(failed) => {
-                outcome.flags = failed.failure.kind.flag();
-                let closed = outcome.record(connection, &failed.record, (start, clock.elapsed()));
-                worker.telemetry.tcp_closed(&closed, &self.observers, None);
-            }
+        if let Some(client) = metadata {
+            outcome.peer = Some(client.clone());
         }
+        let (meter, record) = match server {
+            Ok(mut tcp) => {
+                let opened = outcome.record(connection, &tcp.record, (start, clock.elapsed()));
+                let meter = worker.telemetry.tcp_opened(&opened, &self.observers);
+                // If it fails, so does the copy.
+                let greeted = stream.write_all(&first).await;
+                let mut ended = two_way(&mut stream, &mut tcp.io, Some(self.idle_timeout)).await;
+                ended.sent += greeted.map_or(0, |()| first.len() as u64);
+                outcome.end(ended);
+                (Some(meter), tcp.record)
+            }
+            Err(record) => (None, record),
+        };
+        let closed = outcome.record(connection, &record, (start, clock.elapsed()));
+        worker.telemetry.tcp_closed(&closed, &self.observers, meter);
     }
 }
 
@@ -110,7 +178,7 @@ async fn meet(tcp: &mut upstream::Tcp, outcome: &mut Outcome, worker: &Worker) -
     }
     match metadata_exchange::exchange(&mut tcp.io, &worker.shared.metadata).await {
         Ok(workload) => {
-            outcome.peer.get_or_insert(workload);
+            outcome.peer = Some(workload);
             Ok(())
         }
         Err(error) => {

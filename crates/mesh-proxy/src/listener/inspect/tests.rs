@@ -2,7 +2,7 @@ use super::*;
 use mesh_model::listener::{ConnectionMatch, ListenerFilter};
 use proptest::prelude::*;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
-use std::sync::Arc;
+use std::{future::pending, sync::Arc};
 use tokio::{io::AsyncWriteExt, net::TcpListener};
 
 fn listener(timeout: Duration, go_on: bool) -> Listener {
@@ -64,6 +64,7 @@ async fn inspect_bytes(
         destination,
         "10.0.0.2:1".parse().expect("address"),
         listener,
+        pending(),
     )
     .await
 }
@@ -97,24 +98,46 @@ async fn a_disabled_inspector_does_not_look() {
 
 #[tokio::test(start_paused = true)]
 async fn a_silent_client_goes_on_as_opaque_or_is_closed() {
+    const QUIET: Duration = Duration::from_secs(7);
     let (mut accepted, _client) = pair().await;
     let addresses = (
         "10.0.0.1:80".parse().expect("address"),
         "10.0.0.2:1".parse().expect("address"),
     );
-    for (timeout, go_on, opaque) in [
-        (0, true, true),
-        (0, false, true),
-        (100, true, true),
-        (100, false, false),
+    for (timeout, go_on, opaque, after) in [
+        (0, true, true, QUIET),
+        (0, false, true, QUIET),
+        (100, true, true, Duration::from_millis(100)),
+        (100, false, false, Duration::from_millis(100)),
+        (20_000, false, true, QUIET),
     ] {
         let listener = listener(Duration::from_millis(timeout), go_on);
-        let result = inspect(&mut accepted, addresses.0, addresses.1, &listener).await;
+        let (start, quiet) = (Instant::now(), tokio::time::sleep(QUIET));
+        let result = inspect(&mut accepted, addresses.0, addresses.1, &listener, quiet).await;
         assert_eq!(result.is_ok(), opaque, "{timeout} {go_on}");
+        assert_eq!(start.elapsed().as_millis(), after.as_millis(), "{timeout}");
         if let Err(error) = result {
             assert!(matches!(error, Error::Timeout), "{error}");
         }
     }
+}
+
+/// What was said so far is waited for no longer than that, however patient the caller is with silence.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_stops_in_the_middle_is_opaque() {
+    let (mut accepted, mut client) = pair().await;
+    client.write_all(b"GE").await.expect("written");
+    let address = "10.0.0.1:80".parse().expect("address");
+    let listener = listener(Duration::ZERO, true);
+    let (start, quiet) = (Instant::now(), tokio::time::sleep(LONGEST_WAIT / 2));
+    let (found, read) = inspect(&mut accepted, address, address, &listener, quiet)
+        .await
+        .expect("goes on");
+    assert_eq!(
+        (&read[..], found),
+        (&b"GE"[..], Inspected::silent(address, address))
+    );
+    assert!(start.elapsed() >= LONGEST_WAIT, "{:?}", start.elapsed());
 }
 
 #[tokio::test]
@@ -127,6 +150,7 @@ async fn a_client_that_leaves_at_once_is_told_apart() {
         address,
         address,
         &listener(Duration::ZERO, true),
+        pending(),
     )
     .await;
     assert!(matches!(result, Err(Error::Closed)), "{result:?}");
