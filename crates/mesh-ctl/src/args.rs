@@ -1,5 +1,8 @@
 //! The command line's grammar: what can be typed. What it means is the commands' business.
 
+mod check_inject;
+mod dashboard;
+mod describe;
 mod install;
 mod kube_inject;
 mod proxy_config;
@@ -8,6 +11,9 @@ mod version;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use check_inject::CheckInject;
+pub(crate) use dashboard::{Dashboard, Local, Of};
+pub(crate) use describe::{Describe, DescribePod, DescribeService};
 pub(crate) use install::{Install, Manifest, Uninstall, Wanted};
 pub(crate) use kube_inject::KubeInject;
 pub(crate) use proxy_config::{
@@ -47,6 +53,14 @@ pub(crate) enum Command {
     ProxyStatus(ProxyStatus),
     /// Puts the sidecar into the workloads of a manifest
     KubeInject(KubeInject),
+    /// Tells which webhook would put the sidecar into a pod, and why or why not
+    CheckInject(CheckInject),
+    /// Opens the pages of a proxy or of the control plane in a browser
+    #[command(visible_aliases = ["dash", "d"], subcommand)]
+    Dashboard(Dashboard),
+    /// What istioctl has here too
+    #[command(visible_aliases = ["x", "exp"], subcommand)]
+    Experimental(Experimental),
     /// Brings the mesh into a cluster; doing it again changes nothing
     #[command(visible_alias = "apply")]
     Install(Install),
@@ -62,4 +76,14 @@ pub(crate) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+/// The commands below `experimental`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Experimental {
+    /// Tells which webhook would put the sidecar into a pod, and why or why not
+    CheckInject(CheckInject),
+    /// Describes a pod or a service as the mesh sees it
+    #[command(visible_alias = "des", subcommand)]
+    Describe(Describe),
 }

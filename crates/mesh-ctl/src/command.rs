@@ -2,14 +2,17 @@
 //!
 //! Each gives the text for standard output; warnings go to standard error as they arise.
 
+mod check_inject;
 mod completion;
+mod dashboard;
+mod describe;
 mod install;
 mod kube_inject;
 mod proxy_config;
 mod proxy_status;
 pub(crate) mod version;
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, Experimental};
 use crate::failure::Failure;
 use crate::fetch::Mesh;
 
@@ -25,7 +28,13 @@ pub(crate) fn run(cli: &Cli) -> Result<String, Failure> {
     match &cli.command {
         Command::ProxyConfig(command) => proxy_config::run(command, &mesh),
         Command::ProxyStatus(command) => proxy_status::run(command, &mesh),
-        Command::KubeInject(command) => kube_inject::run(command),
+        Command::KubeInject(command) => kube_inject::run(command, &cli.cluster),
+        Command::CheckInject(command)
+        | Command::Experimental(Experimental::CheckInject(command)) => {
+            check_inject::run(command, cli)
+        }
+        Command::Experimental(Experimental::Describe(command)) => describe::run(command, cli),
+        Command::Dashboard(command) => dashboard::run(command, &mesh),
         Command::Install(command) => install::install(command, &cli.cluster),
         Command::Uninstall(command) => install::uninstall(command, &cli.cluster),
         Command::Manifest(command) => install::generate(command, &cli.cluster),

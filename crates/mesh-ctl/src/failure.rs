@@ -44,6 +44,16 @@ impl Failure {
         }
     }
 
+    /// Adds another way out to the hint that there may be.
+    #[must_use]
+    pub(crate) fn more(self, hint: &str) -> Self {
+        let hint = match &self.hint {
+            Some(first) => format!("{first}\nhint: {hint}"),
+            None => hint.to_owned(),
+        };
+        self.hint(hint)
+    }
+
     /// What the user reads: the error, its causes, the hint.
     pub(crate) fn report(&self) -> String {
         let mut text = format!("error: {:#}\n", self.error);

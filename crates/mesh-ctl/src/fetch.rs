@@ -3,7 +3,9 @@
 //! Asks and hands on text; what it means is read elsewhere.
 
 mod cluster;
+mod forward;
 mod http;
+mod injector;
 mod pod_name;
 mod runtime;
 mod sandbox;
@@ -11,13 +13,15 @@ mod sandbox;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-pub(crate) use cluster::{Cluster, ClusterOptions, Error as ClusterError, resource};
-pub(crate) use http::Error as HttpError;
+pub(crate) use cluster::{
+    Cluster, ClusterOptions, ControlPlane, Error as ClusterError, is_configured, resource,
+};
+pub(crate) use forward::{Error as ForwardError, Forward};
+pub(crate) use http::{Error as HttpError, Server};
+pub(crate) use injector::ConfigMaps;
 pub(crate) use pod_name::PodName;
 pub(crate) use runtime::block_on;
 pub(crate) use sandbox::{Error as SandboxError, Sandboxes};
-
-use http::Server;
 
 /// Where a proxy of a cluster answers.
 const ADMIN: u16 = mesh_model::port::ADMIN;
@@ -45,6 +49,9 @@ pub(crate) enum Error {
     /// It did not answer.
     #[error(transparent)]
     Http(#[from] HttpError),
+    /// No port of this machine can be had.
+    #[error(transparent)]
+    Forward(#[from] ForwardError),
 }
 
 impl From<io::Error> for Error {
@@ -61,6 +68,7 @@ impl Error {
             Self::Sandbox(error) => Some(error.hint()),
             Self::Cluster(error) => Some(error.hint()),
             Self::Http(error) => error.hint(),
+            Self::Forward(error) => Some(error.hint()),
         }
     }
 }
@@ -106,11 +114,40 @@ impl Mesh {
         block_on(async { Ok(Cluster::open(options).await?) })
     }
 
+    /// The running pods that bear labels, as they are typed: `<name>.<namespace>`. Of a demo nothing is known but names.
+    ///
+    /// # Errors
+    /// If it is a demo, or there is none.
+    pub(crate) fn labelled(&self, labels: &str) -> Result<Vec<String>, Error> {
+        let Place::Cluster(cluster) = &self.place else {
+            return Err(ClusterError::NotACluster.into());
+        };
+        let found =
+            block_on(async { Ok::<_, Error>(cluster.running(&self.namespace, labels).await?) });
+        let names: Vec<_> = found?
+            .iter()
+            .map(|pod| format!("{pod}.{}", self.namespace))
+            .collect();
+        match names.is_empty() {
+            true => Err(ClusterError::NoRunningPod(labels.to_owned()).into()),
+            false => Ok(names),
+        }
+    }
+
     /// The proxy of the pod that was typed.
     ///
     /// # Errors
     /// If there is none, or more than one.
     pub(crate) fn proxy(&self, typed: &str) -> Result<Proxy, Error> {
+        self.proxy_at(typed, ADMIN)
+    }
+
+    /// The proxy of the pod that was typed, which answers on `port` of it. In a demo there is one way to each proxy, whatever
+    /// the port.
+    ///
+    /// # Errors
+    /// If there is none, or more than one.
+    pub(crate) fn proxy_at(&self, typed: &str, port: u16) -> Result<Proxy, Error> {
         let name = PodName::new(typed, &self.namespace);
         match &self.place {
             Place::Sandboxes(sandboxes) => {
@@ -119,19 +156,16 @@ impl Mesh {
                 Ok(Proxy {
                     admin: Server::socket(pod.socket, format!("the proxy of {}", pod.name)),
                     name: pod.name,
-                    planes: Planes::Known(vec![Discovery { debug: plane }]),
+                    planes: Planes::Known(vec![Discovery {
+                        debug: plane,
+                        pod: None,
+                    }]),
                 })
             }
             Place::Cluster(cluster) => {
                 let (namespace, pod) =
                     block_on(async { Ok::<_, Error>(cluster.pod(&name).await?) })?;
-                let name = format!("{pod}.{namespace}");
-                let peer = format!("the proxy of {name}");
-                Ok(Proxy {
-                    admin: Server::forwarded(cluster.clone(), namespace, pod, ADMIN, peer),
-                    name,
-                    planes: Planes::Of(cluster.clone()),
-                })
+                Ok(Proxy::at(cluster, namespace, pod, port))
             }
         }
     }
@@ -145,10 +179,28 @@ impl Mesh {
             Place::Sandboxes(sandboxes) => {
                 let sockets = sandboxes.discoveries()?.into_iter();
                 let debug = sockets.map(|socket| Server::socket(socket, DISCOVERY));
-                Ok(debug.map(|debug| Discovery { debug }).collect())
+                Ok(debug.map(|debug| Discovery { debug, pod: None }).collect())
             }
             Place::Cluster(cluster) => Discovery::of(cluster),
         }
+    }
+
+    /// One control plane: the pod that was typed, else the first.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(crate) fn discovery(&self, typed: Option<&str>) -> Result<Discovery, Error> {
+        if let (Some(typed), Place::Cluster(cluster)) = (typed, &self.place) {
+            let name = PodName::new(typed, &cluster.istio_namespace);
+            let (namespace, pod) = block_on(async { Ok::<_, Error>(cluster.pod(&name).await?) })?;
+            let (peer, revision) = (pod.clone(), None);
+            return Ok(Discovery {
+                debug: Server::forwarded(cluster.clone(), namespace, pod.clone(), DEBUG, peer),
+                pod: Some(ControlPlane { pod, revision }),
+            });
+        }
+        let first = self.discoveries()?.into_iter().next();
+        first.ok_or(Error::Sandbox(SandboxError::Nothing))
     }
 }
 
@@ -172,6 +224,26 @@ enum Planes {
 }
 
 impl Proxy {
+    /// That of a pod of a cluster.
+    pub(crate) fn of(cluster: &Cluster, namespace: String, pod: String) -> Self {
+        Self::at(cluster, namespace, pod, ADMIN)
+    }
+
+    fn at(cluster: &Cluster, namespace: String, pod: String, port: u16) -> Self {
+        let name = format!("{pod}.{namespace}");
+        let peer = format!("the proxy of {name}");
+        Self {
+            admin: Server::forwarded(cluster.clone(), namespace, pod, port, peer),
+            name,
+            planes: Planes::Of(cluster.clone()),
+        }
+    }
+
+    /// Its admin interface.
+    pub(crate) fn server(&self) -> &Server {
+        &self.admin
+    }
+
     /// What its admin interface answers to `GET path`.
     ///
     /// # Errors
@@ -216,16 +288,27 @@ impl Proxy {
 #[derive(Debug)]
 pub(crate) struct Discovery {
     debug: Server,
+    /// Where it runs in a cluster.
+    pub(crate) pod: Option<ControlPlane>,
 }
 
 impl Discovery {
     fn of(cluster: &Cluster) -> Result<Vec<Self>, Error> {
         let pods = block_on(async { Ok::<_, Error>(cluster.control_plane().await?) })?;
-        let forwarded = pods.into_iter().map(|pod| {
-            let (namespace, peer) = (cluster.istio_namespace.clone(), pod.clone());
-            Server::forwarded(cluster.clone(), namespace, pod, DEBUG, peer)
+        let forwarded = pods.into_iter().map(|plane| {
+            let namespace = cluster.istio_namespace.clone();
+            let (pod, peer) = (plane.pod.clone(), plane.pod.clone());
+            Self {
+                debug: Server::forwarded(cluster.clone(), namespace, pod, DEBUG, peer),
+                pod: Some(plane),
+            }
         });
-        Ok(forwarded.map(|debug| Self { debug }).collect())
+        Ok(forwarded.collect())
+    }
+
+    /// Its debug interface.
+    pub(crate) fn server(&self) -> &Server {
+        &self.debug
     }
 
     /// What its debug interface answers to `GET path`.

@@ -10,6 +10,7 @@ mod failure; // why it did not work, with a hint and an exit code
 
 mod dump; // a config dump as typed resources
 mod fetch; // where the answers come from: a file, a pod of this machine, a pod of a cluster
+mod inspect; // what the objects of a cluster mean for one pod
 mod install; // the mesh as objects of a cluster
 mod view; // tables, JSON and YAML
 

@@ -1,11 +1,14 @@
 //! The program against pods of this machine: sockets in a sandbox's folder, with a small server behind each.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 const CONFIG_DUMP: &str = "test.config_dump.json";
 
@@ -46,6 +49,7 @@ impl Sandbox {
     fn meshctl(&self, args: &[&str]) -> (i32, String, String) {
         let output = Command::new(env!("CARGO_BIN_EXE_meshctl"))
             .args(args)
+            .env_clear()
             .env("MESH_SANDBOX", self.folder.path())
             .output()
             .expect("meshctl runs");
@@ -257,6 +261,25 @@ fn versions_come_from_all_parts() {
         out.contains("- ID: other-1.test\n  IstioVersion: 0.1.0\n"),
         "{out}"
     );
+    let (_, out, _) = sandbox.meshctl(&["version", "--short=false"]);
+    assert!(
+        out.contains("control plane mesh-discovery (revision default) version: 0.2.0\n"),
+        "{out}"
+    );
+    assert!(out.contains("proxy other-1.test version: 0.1.0\n"), "{out}");
+    let (_, out, _) = sandbox.meshctl(&["version", "-o", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let plane = serde_json::json!({"Component": "pilot", "Revision": "default", "Info": {"version": "0.2.0"}});
+    assert_eq!(json["meshVersion"], serde_json::json!([plane]));
+    let (_, out, err) = sandbox.meshctl(&["version", "-r", "canary"]);
+    assert_eq!(
+        out,
+        format!("client version: {client}\ndata plane version: none\n")
+    );
+    assert!(
+        err.contains("no control plane is of revision canary"),
+        "{err}"
+    );
     let (code, out, err) = Sandbox::new().meshctl(&["version"]);
     assert_eq!((code, out), (0, format!("client version: {client}\n")));
     assert!(err.contains("warning: "), "{err}");
@@ -388,4 +411,153 @@ fn shells_get_their_scripts() {
             "{shell}"
         );
     }
+}
+
+/// A running `meshctl dashboard`; killed at the latest when it is dropped.
+struct Dashboard {
+    process: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Dashboard {
+    fn open(sandbox: &Sandbox, path: &str, args: &[&str]) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_meshctl"))
+            .args(args)
+            .env_clear()
+            .env("PATH", path)
+            .env("MESH_SANDBOX", sandbox.folder.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("meshctl runs");
+        let lines = BufReader::new(process.stdout.take().expect("piped")).lines();
+        Self { process, lines }
+    }
+
+    fn line(&mut self) -> String {
+        let line = self.lines.next().expect("it prints more");
+        line.expect("text")
+    }
+
+    fn interrupt(mut self) -> Option<i32> {
+        let pid = self.process.id().to_string();
+        let killed = Command::new("kill").args(["-INT", &pid]).status();
+        assert!(killed.expect("kill runs").success());
+        self.process.wait().expect("it ends").code()
+    }
+}
+
+impl Drop for Dashboard {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// What is served at a URL.
+fn fetch(url: &str) -> String {
+    let rest = url
+        .strip_prefix("http://localhost:")
+        .expect("a URL of this machine");
+    let (port, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).expect("it listens");
+    write!(stream, "GET /{path} HTTP/1.1\r\nhost: x\r\n\r\n").expect("sent");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("an answer");
+    text
+}
+
+#[test]
+fn a_dashboard_is_a_port_until_it_is_interrupted() {
+    let sandbox = with_a_pod();
+    let args = [
+        "-n",
+        "test",
+        "dashboard",
+        "proxy",
+        "deploy/test",
+        "--browser=false",
+    ];
+    let mut dashboard = Dashboard::open(&sandbox, "", &args);
+    let url = dashboard.line();
+    assert_eq!(dashboard.line(), "skipping opening a browser");
+    for _ in 0..2 {
+        let dump = fetch(&format!("{url}/config_dump"));
+        assert!(
+            dump.ends_with(&file(&format!("testdata/{CONFIG_DUMP}"))),
+            "{url}"
+        );
+    }
+    // A port that is taken is left for another, unless it was asked for.
+    let port = url.rsplit(':').next().expect("a port");
+    let (code, _, err) =
+        sandbox.meshctl(&["dash", "envoy", "test-f5b5d48b5-qdzft.test", "-p", port]);
+    assert_eq!(code, 1);
+    assert!(
+        err.contains(&format!("error: cannot listen on localhost:{port}")),
+        "{err}"
+    );
+    assert!(
+        err.contains("hint: another program has this port; choose one with --port"),
+        "{err}"
+    );
+    assert_eq!(dashboard.interrupt(), Some(0));
+}
+
+#[test]
+fn the_control_planes_dashboard_opens_in_a_browser() {
+    let sandbox = with_a_pod();
+    let (tools, opened) = (
+        sandbox.folder.path().join("tools"),
+        sandbox.folder.path().join("opened"),
+    );
+    std::fs::create_dir(&tools).unwrap();
+    let script = format!(
+        "#!/bin/sh\necho \"$1\" > {}.part\n/bin/mv {0}.part {0}\n",
+        opened.display()
+    );
+    let opener = tools.join("xdg-open");
+    std::fs::write(&opener, script).unwrap();
+    std::fs::set_permissions(&opener, std::fs::Permissions::from_mode(0o755)).unwrap();
+
+    let mut dashboard = Dashboard::open(&sandbox, tools.to_str().unwrap(), &["d", "istiod-debug"]);
+    let url = dashboard.line();
+    assert!(
+        url.starts_with("http://localhost:") && url.ends_with("/debug"),
+        "{url}"
+    );
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !opened.exists() {
+        assert!(Instant::now() < deadline, "the browser is not opened");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(
+        std::fs::read_to_string(&opened).unwrap(),
+        format!("{url}\n")
+    );
+    assert_eq!(dashboard.interrupt(), Some(0));
+
+    let mut dashboard = Dashboard::open(&sandbox, "/nowhere", &["d", "controlz"]);
+    let url = dashboard.line();
+    assert_eq!(
+        dashboard.line(),
+        format!("Failed to open browser; open {url} in your browser.")
+    );
+    assert_eq!(dashboard.interrupt(), Some(0));
+}
+
+#[test]
+fn what_needs_an_api_server_says_so_in_a_demo() {
+    let sandbox = with_a_pod();
+    let (code, _, err) = sandbox.meshctl(&["dashboard", "proxy", "-l", "app=test"]);
+    assert_eq!(code, 1);
+    assert!(
+        err.contains("has no API server to ask") && err.contains("hint: --kubeconfig"),
+        "{err}"
+    );
+    let (code, _, err) = sandbox.meshctl(&["check-inject", "-l", "app=test"]);
+    assert_eq!(code, 1);
+    assert!(
+        err.contains("no cluster is configured") && err.contains("hint: --kubeconfig"),
+        "{err}"
+    );
 }

@@ -6,6 +6,14 @@ use clap::Args;
 
 /// What to inject, and with what settings.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+The settings are those of the mesh that is installed in the cluster. With a file of them given, and where no cluster is \
+configured, no cluster is asked: what the files do not say are the defaults.
+
+Examples:
+  meshctl kube-inject -f app.yaml | kubectl apply -f -
+  meshctl kube-inject -f app.yaml --revision canary
+  meshctl kube-inject -f app.yaml --injectConfigFile config.yaml --valuesFile values.json --meshConfigFile mesh.yaml")]
 pub(crate) struct KubeInject {
     /// The manifest; `-` is standard input
     #[arg(short = 'f', long = "filename", value_name = "FILE")]
@@ -20,7 +28,23 @@ pub(crate) struct KubeInject {
         value_name = "FILE"
     )]
     pub(crate) mesh_config: Option<PathBuf>,
-    /// Revision of the control plane that the pods belong to
-    #[arg(short, long, default_value = "default")]
-    pub(crate) revision: String,
+    /// Policy and selectors of injection, in YAML
+    #[arg(
+        long = "injectConfigFile",
+        alias = "inject-config-file",
+        value_name = "FILE"
+    )]
+    pub(crate) inject_config: Option<PathBuf>,
+    /// Values of the installation, in JSON or YAML
+    #[arg(long = "valuesFile", alias = "values-file", value_name = "FILE")]
+    pub(crate) values: Option<PathBuf>,
+    /// Config map with the settings of the mesh. Default: istio, or istio-REVISION
+    #[arg(long = "meshConfigMapName", value_name = "NAME")]
+    pub(crate) mesh_config_map: Option<String>,
+    /// Config map with the settings of injection. Default: istio-sidecar-injector, or istio-sidecar-injector-REVISION
+    #[arg(long = "injectConfigMapName", value_name = "NAME")]
+    pub(crate) inject_config_map: Option<String>,
+    /// Revision of the control plane that the pods belong to. Default: what the settings say
+    #[arg(short, long)]
+    pub(crate) revision: Option<String>,
 }

@@ -23,26 +23,43 @@ pub(crate) struct Versions {
 #[derive(Debug, Default)]
 pub(crate) struct Remote {
     /// Control planes.
-    pub(crate) control_planes: Vec<(String, String)>,
+    pub(crate) control_planes: Vec<ControlPlane>,
     /// Proxies that are connected.
     pub(crate) proxies: Vec<(String, String)>,
 }
 
+/// One control plane.
+#[derive(Debug)]
+pub(crate) struct ControlPlane {
+    /// Name of its pod; of a demo that of its program.
+    pub(crate) name: String,
+    /// What its proxies call it, if it is in a cluster.
+    pub(crate) revision: Option<String>,
+    /// Its version.
+    pub(crate) version: String,
+}
+
+/// What `istioctl` calls a control plane, for scripts that look for it.
+const COMPONENT: &str = "pilot";
+
 pub(super) fn run(args: &Version, mesh: Open<'_>) -> Result<String, Failure> {
     let versions = Versions {
         client: env!("CARGO_PKG_VERSION").to_owned(),
-        remote: if args.remote { remote(mesh)? } else { None },
+        remote: match args.remote {
+            true => remote(args.revision.as_deref(), mesh)?,
+            false => None,
+        },
     };
     Ok(match (args.output, args.short) {
         (Some(VersionOutput::Json), _) => document::json(&versions.json()),
         (Some(VersionOutput::Yaml), _) => document::yaml(&versions.json()),
-        (None, true) => version::short(&versions),
-        (None, false) => version::lines(&versions),
+        (None, true) => version::lines(&versions),
+        (None, false) => version::parts(&versions),
     })
 }
 
 /// What the control planes say. That there is none is no failure: the version of this program is still an answer.
-fn remote(mesh: Open<'_>) -> Result<Option<Remote>, Failure> {
+fn remote(revision: Option<&str>, mesh: Open<'_>) -> Result<Option<Remote>, Failure> {
     let planes = match mesh().and_then(|mesh| mesh.discoveries()) {
         Ok(planes) => planes,
         Err(error @ (fetch::Error::Sandbox(_) | fetch::Error::Cluster(_))) => {
@@ -53,10 +70,18 @@ fn remote(mesh: Open<'_>) -> Result<Option<Remote>, Failure> {
     };
     let mut remote = Remote::default();
     for plane in planes {
-        let version = plane.get("/version")?.trim().to_owned();
-        remote
-            .control_planes
-            .push(("mesh-discovery".to_owned(), version));
+        let (name, of) = match &plane.pod {
+            Some(pod) => (pod.pod.clone(), pod.revision.clone()),
+            None => ("mesh-discovery".to_owned(), None),
+        };
+        if revision.is_some_and(|wanted| of.as_deref().unwrap_or("default") != wanted) {
+            continue;
+        }
+        remote.control_planes.push(ControlPlane {
+            name,
+            revision: of,
+            version: plane.get("/version")?.trim().to_owned(),
+        });
         let statuses = read_statuses(&plane.get(SYNCZ)?)?;
         let named = statuses.into_iter().map(
             |status::ProxyStatus {
@@ -68,6 +93,9 @@ fn remote(mesh: Open<'_>) -> Result<Option<Remote>, Failure> {
         remote.proxies.extend(named);
     }
     remote.proxies.sort();
+    if let (Some(revision), []) = (revision, &remote.control_planes[..]) {
+        eprintln!("warning: no control plane is of revision {revision}");
+    }
     Ok(Some(remote))
 }
 
@@ -76,10 +104,13 @@ impl Versions {
     fn json(&self) -> Value {
         let mut json = json!({ "clientVersion": { "version": self.client } });
         if let Some(remote) = &self.remote {
-            let planes = remote.control_planes.iter();
-            let planes = planes.map(
-                |(name, version)| json!({ "Component": name, "Info": { "version": version } }),
-            );
+            let planes = remote.control_planes.iter().map(|plane| {
+                json!({
+                    "Component": COMPONENT,
+                    "Revision": plane.revision.as_deref().unwrap_or("default"),
+                    "Info": { "version": plane.version },
+                })
+            });
             let proxies = remote.proxies.iter();
             let proxies =
                 proxies.map(|(name, version)| json!({ "ID": name, "IstioVersion": version }));

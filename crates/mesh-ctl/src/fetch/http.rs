@@ -96,15 +96,23 @@ impl Error {
     }
 }
 
+/// Bytes to and from a server.
+pub(crate) type Connection = Box<dyn Duplex>;
+
+/// Both ways of a connection.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
+
 /// A server that can be asked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Server {
     way: Way,
     peer: String,
 }
 
 /// How it is reached.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Way {
     Socket(PathBuf),
     Forward {
@@ -167,31 +175,37 @@ impl Server {
         })
     }
 
-    async fn exchange(&self, method: Method, path: &str) -> Result<String, Error> {
-        let answer = match &self.way {
-            Way::Socket(socket) => {
-                let stream = UnixStream::connect(socket).await;
-                let stream = stream.map_err(|source| Error::Connect {
+    /// A connection to it.
+    ///
+    /// # Errors
+    /// If there is no way to it; that nobody listens there may show only when the connection is used.
+    pub(crate) async fn connect(&self) -> Result<Connection, Error> {
+        match &self.way {
+            Way::Socket(socket) => match UnixStream::connect(socket).await {
+                Ok(stream) => Ok(Box::new(stream)),
+                Err(source) => Err(Error::Connect {
                     peer: self.peer.clone(),
                     socket: socket.clone(),
                     source,
-                })?;
-                request(stream, method, path).await
-            }
+                }),
+            },
             Way::Forward {
                 cluster,
                 namespace,
                 pod,
                 port,
-            } => {
-                let stream = cluster.forward(namespace, pod, *port).await;
-                let stream = stream.map_err(|source| Error::Forward {
+            } => match cluster.forward(namespace, pod, *port).await {
+                Ok(stream) => Ok(Box::new(stream)),
+                Err(source) => Err(Error::Forward {
                     peer: self.peer.clone(),
                     source: Box::new(source),
-                })?;
-                request(stream, method, path).await
-            }
-        };
+                }),
+            },
+        }
+    }
+
+    async fn exchange(&self, method: Method, path: &str) -> Result<String, Error> {
+        let answer = request(self.connect().await?, method, path).await;
         let (status, body) = answer.map_err(|source| Error::Broken {
             peer: self.peer.clone(),
             path: path.to_owned(),
@@ -211,7 +225,7 @@ impl Server {
 }
 
 async fn request(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    stream: Connection,
     method: Method,
     path: &str,
 ) -> hyper::Result<(StatusCode, Bytes)> {

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::command::version::Versions;
 
-/// One line for each part of the mesh.
+/// One line for each version that something has.
 pub(crate) fn lines(versions: &Versions) -> String {
-    let mut text = format!("client version: {}\n", versions.client);
+    let mut text = client(versions);
     if let Some(remote) = &versions.remote {
-        for (version, _) in counted(&remote.control_planes) {
+        let planes = remote.control_planes.iter();
+        for (version, _) in counted(planes.map(|plane| plane.version.as_str())) {
             text += &format!("control plane version: {version}\n");
         }
         text += &format!("data plane version: {}\n", proxies(&remote.proxies));
@@ -16,19 +17,29 @@ pub(crate) fn lines(versions: &Versions) -> String {
     text
 }
 
-/// Only the numbers: of the client, and of the control planes.
-pub(crate) fn short(versions: &Versions) -> String {
-    let remote = versions
-        .remote
-        .iter()
-        .flat_map(|remote| counted(&remote.control_planes));
-    let all = std::iter::once(versions.client.as_str()).chain(remote.map(|(version, _)| version));
-    all.map(|version| format!("{version}\n")).collect()
+/// One line for each part of the mesh.
+pub(crate) fn parts(versions: &Versions) -> String {
+    let mut text = client(versions);
+    if let Some(remote) = &versions.remote {
+        for plane in &remote.control_planes {
+            let revision = plane.revision.as_deref().unwrap_or("default");
+            let (name, version) = (&plane.name, &plane.version);
+            text += &format!("control plane {name} (revision {revision}) version: {version}\n");
+        }
+        for (name, version) in &remote.proxies {
+            text += &format!("proxy {name} version: {version}\n");
+        }
+    }
+    text
+}
+
+fn client(versions: &Versions) -> String {
+    format!("client version: {}\n", versions.client)
 }
 
 /// `<version> (<number> proxies), …`.
 fn proxies(named: &[(String, String)]) -> String {
-    let counts = counted(named).into_iter();
+    let counts = counted(named.iter().map(|(_, version)| version.as_str())).into_iter();
     let counts = counts.map(|(version, count)| format!("{version} ({count} proxies)"));
     match counts.collect::<Vec<_>>().join(", ") {
         none if none.is_empty() => "none".to_owned(),
@@ -37,10 +48,10 @@ fn proxies(named: &[(String, String)]) -> String {
 }
 
 /// Each version and how many have it.
-fn counted(named: &[(String, String)]) -> BTreeMap<&str, usize> {
+fn counted<'a>(versions: impl Iterator<Item = &'a str>) -> BTreeMap<&'a str, usize> {
     let mut counts = BTreeMap::new();
-    for (_, version) in named {
-        *counts.entry(version.as_str()).or_default() += 1;
+    for version in versions {
+        *counts.entry(version).or_default() += 1;
     }
     counts
 }

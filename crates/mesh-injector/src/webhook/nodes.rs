@@ -47,7 +47,11 @@ pub async fn run(client: Client, live: Arc<Live>, first: Condition, shutdown: Sh
     }
 }
 
-async fn all_are_new(api: &Api<Node>) -> kube::Result<bool> {
+/// Whether every kubelet of the cluster runs native sidecars by default; false if there is no node.
+///
+/// # Errors
+/// If the API server does not list the nodes.
+pub async fn all_are_new(api: &Api<Node>) -> kube::Result<bool> {
     let mut params = ListParams::default().limit(PAGE);
     let mut any = false;
     loop {

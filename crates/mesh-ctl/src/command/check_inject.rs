@@ -1,0 +1,116 @@
+//! `meshctl check-inject`.
+
+use std::collections::BTreeMap;
+
+use mesh_injector::Settings;
+use serde_json::Value;
+
+use crate::args::{CheckInject, Cli};
+use crate::failure::Failure;
+use crate::fetch::{self, Cluster, ClusterError, ConfigMaps, PodName};
+use crate::inspect::injection::{
+    self, Subject, has_sidecar, injectors, labelled, nobody_asks, revision, verdicts,
+};
+use crate::view;
+
+pub(super) fn run(args: &CheckInject, cli: &Cli) -> Result<String, Failure> {
+    fetch::block_on(async {
+        let cluster = Cluster::open(&cli.cluster)
+            .await
+            .map_err(fetch::Error::from)?;
+        let namespace = cli.namespace.as_deref();
+        let namespace = namespace.unwrap_or(cluster.default_namespace());
+        let (namespace, pod) = match &args.target {
+            None => (namespace.to_owned(), labelled(&pairs(&args.labels)?)),
+            Some(typed) => target(&cluster, &PodName::new(typed, namespace)).await?,
+        };
+        let facts = cluster
+            .namespace(&namespace)
+            .await
+            .map_err(fetch::Error::from)?;
+        let subject = Subject {
+            namespace: facts,
+            pod,
+        };
+        let webhooks = cluster.webhooks().await.map_err(fetch::Error::from)?;
+        let webhooks = injectors(webhooks);
+        let mut settings = BTreeMap::new();
+        for webhook in &webhooks {
+            let revision = revision(webhook);
+            if !settings.contains_key(revision)
+                && let Some(read) = settings_of(&cluster, revision).await
+            {
+                settings.insert(revision.to_owned(), read);
+            }
+        }
+        let verdicts = verdicts(&webhooks, &subject, &settings);
+        advise(&verdicts, &subject, args.target.is_some());
+        Ok(view::injection::table(&verdicts))
+    })
+}
+
+/// `key=value` pairs.
+fn pairs(typed: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    let pair = |typed: &String| match typed.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(Failure::usage(format!(
+            "--labels: `{typed}` is not <key>=<value>"
+        ))),
+    };
+    typed.iter().map(pair).collect()
+}
+
+/// The pod that is there, or the one that a workload would make; with its namespace.
+async fn target(cluster: &Cluster, name: &PodName) -> Result<(String, Value), fetch::Error> {
+    if name.is_workload() {
+        let (namespace, workload) = cluster.workload(name).await?;
+        if let Some(template) = workload.data.pointer("/spec/template") {
+            return Ok((namespace, template.clone()));
+        }
+    }
+    let (namespace, pod) = cluster.pod(name).await?;
+    Ok((namespace.clone(), cluster.pod_json(&namespace, &pod).await?))
+}
+
+/// The settings of a revision's webhook. Without them the selectors still tell most.
+async fn settings_of(cluster: &Cluster, revision: &str) -> Option<Settings> {
+    let maps = ConfigMaps::of(revision);
+    match cluster.injection(&maps).await {
+        Ok(texts) => match Settings::read(&texts) {
+            Ok(read) => return Some(read.value),
+            Err(error) => unknown(revision, &anyhow::Error::new(error)),
+        },
+        // Another mesh keeps them elsewhere.
+        Err(ClusterError::NoConfigMap { .. }) => {}
+        Err(error) => unknown(revision, &anyhow::Error::new(error)),
+    }
+    None
+}
+
+fn unknown(revision: &str, error: &anyhow::Error) {
+    eprintln!(
+        "warning: only labels are looked at for revision {revision}, because its settings are not known: {error:#}"
+    );
+}
+
+/// What the user can do, on standard error: the table stays a table.
+fn advise(verdicts: &[injection::Verdict], subject: &Subject, exists: bool) {
+    let injects = verdicts.iter().any(|verdict| verdict.injected);
+    let namespace = &subject.namespace.name;
+    if verdicts.is_empty() {
+        eprintln!("hint: `meshctl install` brings the mesh into this cluster");
+    } else if !injects && nobody_asks(subject) {
+        eprintln!(
+            "hint: `kubectl label namespace {namespace} istio-injection=enabled` puts its new pods into the mesh"
+        );
+    }
+    let is_pod = subject.pod.get("status").is_some();
+    if exists && is_pod && injects && !has_sidecar(&subject.pod) {
+        eprintln!(
+            "hint: the pod itself has no sidecar: it is older than what would now inject it; restart it, such as with `kubectl -n {namespace} rollout restart`"
+        );
+    }
+    if exists && is_pod && !injects && has_sidecar(&subject.pod) {
+        eprintln!("hint: the pod itself has a sidecar, which it would lose when it is made anew");
+    }
+}
