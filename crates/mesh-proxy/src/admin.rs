@@ -25,6 +25,7 @@ mod ignored; //         /ignored
 mod lifecycle; //       /ready, /healthcheck, /drain_listeners, /quitquitquit
 mod listeners; //       /listeners
 mod logging; //         /logging
+mod names; //           /debug/ndsz
 mod server_info; //     /server_info, /memory, /runtime, /hot_restart_version
 mod scrape; //          metrics of the pod, all in one
 mod stats; //           /stats

@@ -2,6 +2,7 @@
 
 mod ending; // the orderly end
 mod logs; //   the log's scopes
+mod names; //  the DNS server of the pod
 mod stats; //  numbers that somebody else keeps
 mod target; // configuration, put into the data path
 
@@ -213,6 +214,7 @@ fn shared(settings: &Settings) -> Result<Shared> {
         clusters: Default::default(),
         secrets: Secrets::default(),
         drain: Drain::default(),
+        dns: Default::default(),
         metadata,
         telemetry,
     })
@@ -240,6 +242,7 @@ async fn beside(process: Arc<Process>, shared: Arc<Shared>, workers: Workers) ->
     let configured = process
         .readiness
         .condition(CONFIGURATION, "nothing has been asked for yet");
+    names::serve(&process, &shared).await?;
     let store = Arc::new(Store::default());
     let identity = {
         let shared = Arc::clone(&shared);

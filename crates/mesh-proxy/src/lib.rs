@@ -1,8 +1,8 @@
 //! The sidecar, in the order in which a connection walks through it.
 //!
 //! ENTER at [`listener`], be decrypted by [`tls`], pass [`network`] or, if it is HTTP, [`http`], LEAVE by [`upstream`].
-//! Beside the path stand [`xds`] and [`identity`], which configure it, [`admin`], which shows it, and [`telemetry`],
-//! which measures it. [`app`] is the only wiring.
+//! Beside the path stand [`xds`] and [`identity`], which configure it, [`admin`], which shows it, [`telemetry`], which
+//! measures it, and [`dns`], which tells the application where things are. [`app`] is the only wiring.
 //!
 //! The path runs on workers: one thread a core, each with its own current-thread runtime, pools and counters
 //! ([`worker`]). It takes no lock and awaits nothing of the control side: what it reads is published as immutable values
@@ -31,6 +31,7 @@ pub mod xds; //              beside the path: what configures it …
 pub mod identity; //         … who we are, and how we prove it
 pub mod admin; //            … what shows it, and takes orders
 pub mod telemetry; //        … what measures it
+pub mod dns; //              … what answers the application's DNS queries
 
 pub mod errand; //           what a hook or a person of the pod asks of the proxy that runs
 

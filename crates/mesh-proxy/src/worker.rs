@@ -1,6 +1,7 @@
 //! One core: a thread that owns connections from accept to close, with what it does not share with the others.
 
 use crate::{
+    dns::Dns,
     drain::Drain,
     http::route,
     listener::{
@@ -43,6 +44,8 @@ pub struct Shared {
     pub secrets: tls::Secrets,
     /// The orderly end of connections.
     pub drain: Drain,
+    /// The names of the mesh, for the application's DNS queries.
+    pub dns: Arc<Dns>,
     /// Counters, metrics and logs.
     pub telemetry: Telemetry,
     /// Who we are, as metadata exchange sends it.

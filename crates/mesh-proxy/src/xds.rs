@@ -70,6 +70,9 @@ impl<T: Target> Xds<T> {
         let mut client = Client::new(Protocol::Delta, node::node(settings));
         client.watch_all(ResourceType::Cluster);
         client.watch_all(ResourceType::Listener);
+        if settings.captures_dns {
+            client.watch_all(ResourceType::NameTable);
+        }
         Self {
             plane,
             client,

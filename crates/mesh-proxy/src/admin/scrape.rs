@@ -38,7 +38,7 @@ fn patience(incoming: &HeaderMap) -> Duration {
     waits.map_or(PATIENCE, |waits| waits.mul_f64(0.8).min(PATIENCE))
 }
 
-/// What Istio's agent counts of certificates.
+/// What Istio's agent counts of certificates and of DNS.
 fn agent(facts: &Facts) -> String {
     let status = facts.identity.borrow().clone();
     let left = |end: SystemTime| end.duration_since(SystemTime::now()).unwrap_or_default();
@@ -52,7 +52,9 @@ fn agent(facts: &Facts) -> String {
         ("istio_agent_certificate_failures_total", status.failures),
     ];
     let counted = counted.map(|(name, value)| format!("# TYPE {name} counter\n{name} {value}\n"));
-    expiry.into_iter().chain(counted).collect()
+    let dns = facts.settings.captures_dns;
+    let dns = dns.then(|| facts.shared.dns.counters.exposition());
+    expiry.into_iter().chain(counted).chain(dns).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Which socket offers what.
 
 use super::{
-    Facts, endpoint, guard,
+    Facts, endpoint, guard, names,
     reply::{Body, Reply},
     scrape, stats,
 };
@@ -61,6 +61,8 @@ async fn status(request: &Request<Incoming>, peer: SocketAddr, facts: &Arc<Facts
             facts.drain(true);
             facts.shared.drain.expect_nobody();
         }),
+        "/debug/ndsz" if guard::is_own(peer) => names::answer(facts),
+        "/debug/ndsz" => only_own(),
         path if path.starts_with("/app-health/") || path.starts_with("/app-lifecycle/") => {
             facts.application.probe(path, request.headers()).await
         }
@@ -71,10 +73,7 @@ async fn status(request: &Request<Incoming>, peer: SocketAddr, facts: &Arc<Facts
 /// Orders that only the pod itself may give.
 fn order(request: &Request<Incoming>, peer: SocketAddr, obey: impl FnOnce()) -> Reply {
     if !guard::is_own(peer) {
-        return Reply::refuse(
-            StatusCode::FORBIDDEN,
-            "Only requests from localhost are allowed",
-        );
+        return only_own();
     }
     if request.method() != Method::POST {
         return Reply::refuse(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
@@ -88,6 +87,13 @@ fn readiness(facts: &Facts) -> Reply {
         Ok(()) => Reply::text(""),
         Err(why) => Reply::refuse(StatusCode::SERVICE_UNAVAILABLE, why),
     }
+}
+
+fn only_own() -> Reply {
+    Reply::refuse(
+        StatusCode::FORBIDDEN,
+        "Only requests from localhost are allowed",
+    )
 }
 
 fn elsewhere() -> Reply {

@@ -384,6 +384,11 @@ async fn each_socket_offers_its_own() {
         );
     }
     assert_eq!(prometheus.get("/stats/prometheus").await.0, StatusCode::OK);
+    assert_eq!(
+        status.get("/debug/ndsz").await.1.trim(),
+        "{}",
+        "no names have come"
+    );
     for path in ["/config_dump", "/quitquitquit"] {
         assert_eq!(health.post(path).await.0, StatusCode::NOT_FOUND);
         assert_eq!(prometheus.post(path).await.0, StatusCode::NOT_FOUND);

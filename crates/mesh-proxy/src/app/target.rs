@@ -3,7 +3,7 @@
 use crate::{reason::one_line, worker::Shared, xds::Target};
 use mesh_model::{
     ClusterName, ListenerName, RouteName, cluster::Cluster, endpoint::ClusterLoadAssignment,
-    listener::Listener, route::RouteConfiguration,
+    listener::Listener, name_table::NameTable, route::RouteConfiguration,
 };
 use mesh_xds::ads::ResourceType;
 use std::collections::BTreeSet;
@@ -42,6 +42,10 @@ impl Target for Shared {
 
     fn remove_routes(&self, name: &RouteName) {
         self.routes.remove(name);
+    }
+
+    fn apply_names(&self, names: &NameTable) {
+        self.dns.names.apply(names);
     }
 
     fn settle(&self) {

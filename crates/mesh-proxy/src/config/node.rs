@@ -73,6 +73,24 @@ pub(super) fn metadata_of(
     }
 }
 
+/// A switch of the metadata, off if it is not there: the words that Go and mesh-init understand.
+///
+/// # Errors
+/// If it is none of them.
+pub(super) fn switch(metadata: &Map<String, Value>, key: &str) -> Result<bool, String> {
+    match metadata.get(key) {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::Bool(on)) => Ok(*on),
+        Some(value) => match value.as_str() {
+            Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
+            Some("" | "0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
+            _ => Err(format!(
+                "{META_PREFIX}{key}: {value} is neither true nor false"
+            )),
+        },
+    }
+}
+
 /// Labels from the downward API's file: a line `key="value"` each, quoted as Go does. Without the file there are none.
 ///
 /// # Errors

@@ -10,13 +10,19 @@ use mesh_model::{
     node::{NodeId, ProxyType},
     port,
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     num::NonZeroUsize,
     path::PathBuf,
     time::Duration,
 };
+
+/// Where the kubelet writes the pod's name servers.
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// Key of the metadata that says whether DNS is captured; mesh-init reads the same variable.
+const DNS_CAPTURE: &str = "DNS_CAPTURE";
 
 /// All settings, checked.
 #[derive(Clone, Debug)]
@@ -39,6 +45,8 @@ pub struct Settings {
     pub exit_on_zero_active_connections: bool,
     /// With that: how long it goes on at least.
     pub minimum_drain_duration: Duration,
+    /// The rules of the pod send the application's DNS queries to us (`ISTIO_META_DNS_CAPTURE`).
+    pub captures_dns: bool,
     /// Sockets of the process.
     pub addresses: Addresses,
     /// Files.
@@ -79,6 +87,8 @@ pub struct Paths {
     pub ca_root: PathBuf,
     /// SDS socket of `agent`.
     pub sds_socket: PathBuf,
+    /// The pod's name servers.
+    pub resolv_conf: PathBuf,
 }
 
 /// Settings that can't be executed, all of them.
@@ -127,6 +137,11 @@ impl Settings {
                 errors.push(format!("{name}: `{address}` is not host:port"));
             }
         }
+        let metadata = complete(metadata, &labels, &typed, &proxy_config);
+        let captures_dns = node::switch(&metadata, DNS_CAPTURE).unwrap_or_else(|error| {
+            errors.push(error);
+            false
+        });
         if !errors.is_empty() {
             return Err(Invalid(errors));
         }
@@ -136,7 +151,7 @@ impl Settings {
             IpAddr::V6(_) => IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED),
         };
         let at = |port| SocketAddr::new(wildcard, port);
-        let mut node = Node {
+        let node = Node {
             id: NodeId {
                 proxy_type: ProxyType::Sidecar,
                 ip: typed.instance_ip,
@@ -151,7 +166,6 @@ impl Settings {
             metadata,
             labels,
         };
-        complete(&mut node, &typed, &proxy_config);
         Ok(Self {
             identity: SpiffeId {
                 trust_domain: typed.trust_domain,
@@ -174,6 +188,7 @@ impl Settings {
                 .unwrap_or(Duration::from_secs(5)),
             exit_on_zero_active_connections: typed.exit_on_zero_active_connections,
             minimum_drain_duration: typed.minimum_drain_duration,
+            captures_dns,
             addresses: Addresses {
                 outbound: at(port::OUTBOUND),
                 inbound: at(port::INBOUND),
@@ -190,6 +205,7 @@ impl Settings {
                 token: typed.token_path,
                 ca_root: typed.ca_root_path,
                 sds_socket: typed.sds_socket,
+                resolv_conf: RESOLV_CONF.into(),
             },
             proxy_log_level: typed.proxy_log_level,
             proxy_component_log_level: typed.proxy_component_log_level,
@@ -205,11 +221,13 @@ impl Settings {
 }
 
 /// What Istio's agent adds to the metadata that the environment gives.
-fn complete(node: &mut Node, typed: &Typed, proxy_config: &ProxyConfig) {
-    let labels = node
-        .labels
-        .iter()
-        .filter(|(key, _)| *key != "pod-template-hash");
+fn complete(
+    mut metadata: Map<String, Value>,
+    labels: &BTreeMap<String, String>,
+    typed: &Typed,
+    proxy_config: &ProxyConfig,
+) -> Map<String, Value> {
+    let labels = labels.iter().filter(|(key, _)| *key != "pod-template-hash");
     let labels = labels
         .map(|(key, value)| (key.clone(), Value::String(value.clone())))
         .collect();
@@ -228,16 +246,17 @@ fn complete(node: &mut Node, typed: &Typed, proxy_config: &ProxyConfig) {
         ),
     ];
     for (key, value) in facts {
-        node.metadata.insert(key.into(), value);
+        metadata.insert(key.into(), value);
     }
     for (key, value) in &proxy_config.proxy_metadata {
         let key = key
             .strip_prefix(mesh_model::env::META_PREFIX)
             .unwrap_or(key);
-        node.metadata
+        metadata
             .entry(key)
             .or_insert_with(|| Value::String(value.clone()));
     }
+    metadata
 }
 
 /// Zero, or nothing, is one worker for each core.
@@ -327,6 +346,24 @@ mod tests {
         let told = settings(&told).expect("valid");
         assert!(told.exit_on_zero_active_connections);
         assert_eq!(told.minimum_drain_duration, Duration::from_secs(60));
+    }
+
+    #[test]
+    fn dns_is_captured_where_the_rules_do_it() {
+        let captures = |more: &[&str], value: Option<&str>| {
+            let variable = value.map(|v| ("ISTIO_META_DNS_CAPTURE".to_owned(), v.to_owned()));
+            Settings::new(typed(more), variable.into_iter()).map(|s| s.captures_dns)
+        };
+        for (value, want) in [(None, false), (Some("true"), true), (Some("0"), false)] {
+            assert_eq!(captures(&[], value).expect("valid"), want, "{value:?}");
+        }
+        let config = r#"{"proxyMetadata":{"ISTIO_META_DNS_CAPTURE":"true"}}"#;
+        assert!(captures(&["--proxy-config", config], None).expect("valid"));
+        let Invalid(errors) = captures(&[], Some("on")).expect_err("neither");
+        assert!(
+            errors[0].starts_with("ISTIO_META_DNS_CAPTURE: "),
+            "{errors:?}"
+        );
     }
 
     #[test]

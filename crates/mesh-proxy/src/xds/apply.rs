@@ -11,6 +11,7 @@ use mesh_model::{
     filter::NetworkFilter,
     http::RouteSource,
     listener::Listener,
+    name_table::NameTable,
     route::RouteConfiguration,
 };
 use mesh_xds::{
@@ -101,6 +102,7 @@ impl<T: Target> Applier<T> {
             ResourceType::Endpoint => self.add_endpoints(resource),
             ResourceType::Listener => self.add_listener(resource),
             ResourceType::Route => self.add_routes(resource),
+            ResourceType::NameTable => self.add_names(resource),
             _ => Err(format!("{} is not served here", kind.short())),
         }
     }
@@ -148,6 +150,12 @@ impl<T: Target> Applier<T> {
         Ok(ignored)
     }
 
+    fn add_names(&self, resource: &ads::Resource) -> Result<Vec<String>, Reason> {
+        let (names, ignored) = decode_value::<NameTable>(resource)?;
+        self.target.apply_names(&names);
+        Ok(ignored)
+    }
+
     fn remove(&mut self, kind: ResourceType, name: &str) {
         match kind {
             ResourceType::Cluster => {
@@ -184,14 +192,20 @@ pub(super) fn settle_store(target: &impl Target, store: &Store) {
 
 /// The value of a resource, and what of it has no effect.
 fn decode<R: Resource>(resource: &ads::Resource) -> Result<(R, Vec<String>), Reason> {
-    let decoded = R::decode(&resource.bytes).map_err(|invalid| invalid.to_string())?;
-    if decoded.value.name() != resource.name {
-        let inside = decoded.value.name();
+    let (value, ignored) = decode_value::<R>(resource)?;
+    if value.name() != resource.name {
+        let inside = value.name();
         return Err(format!(
             "name: it is sent as `{}`, and calls itself `{inside}`",
             resource.name
         ));
     }
+    Ok((value, ignored))
+}
+
+/// The same of a resource that does not know its name.
+fn decode_value<R: Resource>(resource: &ads::Resource) -> Result<(R, Vec<String>), Reason> {
+    let decoded = R::decode(&resource.bytes).map_err(|invalid| invalid.to_string())?;
     let ignored = decoded.ignored.iter().map(ToString::to_string);
     Ok((decoded.value, ignored.collect()))
 }

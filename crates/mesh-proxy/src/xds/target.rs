@@ -2,7 +2,7 @@
 
 use mesh_model::{
     ClusterName, ListenerName, RouteName, cluster::Cluster, endpoint::ClusterLoadAssignment,
-    listener::Listener, route::RouteConfiguration,
+    listener::Listener, name_table::NameTable, route::RouteConfiguration,
 };
 use mesh_xds::ads::ResourceType;
 use std::collections::BTreeSet;
@@ -29,6 +29,8 @@ pub trait Target: Send + Sync + 'static {
     fn apply_routes(&self, routes: RouteConfiguration);
     /// Removes a route table.
     fn remove_routes(&self, name: &RouteName);
+    /// Replaces the names of the mesh.
+    fn apply_names(&self, names: &NameTable);
     /// Puts in force what waited for something that has come since.
     fn settle(&self);
     /// Names of what waits, of clusters or of listeners.

@@ -12,6 +12,7 @@ use mesh_model::{
     filter::NetworkFilter,
     http::{HttpConnectionManager, HttpFilter, RouteSource},
     listener::{FilterChain, FilterChainMatch, Listener},
+    name_table::NameTable,
     route::RouteConfiguration,
 };
 use mesh_runtime::readiness::Readiness;
@@ -69,6 +70,9 @@ impl Target for Notes {
     }
     fn remove_routes(&self, name: &RouteName) {
         self.note(format!("-routes {name}"));
+    }
+    fn apply_names(&self, names: &NameTable) {
+        self.note(format!("+names {:?}", names.names.keys()));
     }
     fn settle(&self) {}
     fn warming(&self, _: ResourceType) -> BTreeSet<String> {
@@ -164,7 +168,10 @@ struct Running {
 
 impl Running {
     fn start(root: &Root, port: u16) -> Self {
-        let pod = Pod::new(root);
+        Self::of(Pod::new(root), port)
+    }
+
+    fn of(pod: Pod, port: u16) -> Self {
         let (target, store) = (Arc::<Notes>::default(), Arc::<Store>::default());
         let plane = pod.control_plane(port);
         let xds = Xds::of(
@@ -284,6 +291,38 @@ async fn a_stream_begins_with_who_we_are_and_asks_for_what_is_referred_to() {
         ]
     );
     running.readiness.ready().await;
+}
+
+/// Istio's table has no name of its own, whatever name it is sent under.
+#[tokio::test]
+async fn names_are_asked_for_where_dns_is_captured() {
+    const NDS: ResourceType = ResourceType::NameTable;
+    let root = Root::new("a");
+    let ads = FakeAds::serve(&root).await;
+    let mut pod = Pod::new(&root);
+    pod.settings.captures_dns = true;
+    let running = Running::of(pod, ads.server.port);
+    let mut stream = ads.stream().await;
+    let asked = [
+        stream.request().await,
+        stream.request().await,
+        stream.request().await,
+    ];
+    assert_eq!(
+        asked.map(|r| r.type_url),
+        [Cds, Lds, NDS].map(ResourceType::type_url)
+    );
+    let table = raw(NDS.type_url(), "", "1", b"\x0a\x03\x0a\x01a");
+    let ack = stream.push(NDS, "n1", vec![table], &[]).await;
+    assert!(ack.error_detail.is_none(), "{ack:?}");
+    let named = raw(NDS.type_url(), "names", "2", b"");
+    let ack = stream.push(NDS, "n2", vec![named], &[]).await;
+    assert!(ack.error_detail.is_none(), "{ack:?}");
+    assert_eq!(running.target.take(), ["+names [\"a\"]", "+names []"]);
+    let broken = raw(NDS.type_url(), "", "3", b"\xff");
+    let nack = stream.push(NDS, "n3", vec![broken], &[]).await;
+    assert!(nack.error_detail.is_some());
+    assert_eq!(running.target.take(), [""; 0]);
 }
 
 #[tokio::test]

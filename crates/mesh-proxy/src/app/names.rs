@@ -1,0 +1,40 @@
+//! The DNS server of the pod, where the rules send queries to it.
+
+use super::Process;
+use crate::{
+    dns::{ResolvConf, Server},
+    worker::Shared,
+};
+use anyhow::{Context, Result};
+use mesh_model::port;
+use std::sync::Arc;
+
+/// Binds and serves it until the end of the process, which is not ready before the first names have come.
+pub(super) async fn serve(process: &Process, shared: &Shared) -> Result<()> {
+    let settings = &process.settings;
+    if !settings.captures_dns {
+        return Ok(());
+    }
+    let named = process
+        .readiness
+        .condition("dns", "no names have come from the control plane yet");
+    let path = &settings.paths.resolv_conf;
+    let conf = ResolvConf::read(path).unwrap_or_else(|error| {
+        let path = path.display();
+        tracing::warn!(%error, "{path}: names of the mesh are all that can be resolved");
+        ResolvConf::default()
+    });
+    let domain = &settings.node.id.dns_domain;
+    let server = Server::bind(port::DNS, domain, conf, Arc::clone(&shared.dns)).await;
+    let server = server.with_context(|| {
+        let port = port::DNS;
+        format!("127.0.0.1:{port} can't be bound\nhint: does another proxy run in this pod?")
+    })?;
+    process.until_the_end("dns", server.run());
+    let dns = Arc::clone(&shared.dns);
+    process.until_the_end("names", async move {
+        dns.names.come().await;
+        named.met();
+    });
+    Ok(())
+}
