@@ -36,7 +36,7 @@ use crate::{
         http,
     },
     snapshot::{ClusterIdentity, World},
-    watch::{Cluster, Folder, Problem, Source},
+    watch::{Cluster, Folder, Problem, Source, Watchers},
 };
 use anyhow::Context as _;
 use mesh_runtime::{
@@ -71,6 +71,8 @@ struct App {
     tasks: Tasks,
     readiness: Readiness,
     metrics: Arc<Metrics>,
+    /// All that watch the cluster.
+    watchers: Watchers,
 }
 
 /// What comes of starting to read.
@@ -100,6 +102,7 @@ impl App {
             tasks: Tasks::new(),
             readiness: Readiness::new(),
             metrics: Arc::default(),
+            watchers: Watchers::default(),
         }
     }
 
@@ -123,7 +126,13 @@ impl App {
         let hub = self.hub(publications.clone());
         let pages = self.start_pages(sockets.http, sockets.monitoring, &hub, problems);
         if let Some(world) = self.first_world(publications, synced).await {
-            let identities = self.identities(&world, client.as_ref()).await?;
+            let identities = tokio::select! {
+                made = self.identities(&world, client.as_ref(), &signing) => made?,
+                () = self.shutdown.begun() => {
+                    self.end().await;
+                    return Ok(());
+                }
+            };
             // What fails here for ever should be said now rather than per request.
             let _ = pages.authenticator.set(identities.authenticator.clone());
             self.start_renewal(&identities, hub.publications.clone());
@@ -135,11 +144,15 @@ impl App {
             tracing::info!("ready");
             self.shutdown.begun().await;
         }
+        self.end().await;
+        Ok(())
+    }
+
+    async fn end(&self) {
         self.readiness.end("shutting down");
         self.tasks
             .join(self.settings.shutdown_duration, self.shutdown.forced())
             .await;
-        Ok(())
     }
 
     async fn start_pipeline(&self) -> Result<Reading, Failure> {
@@ -155,7 +168,12 @@ impl App {
             }
             SourceSettings::Cluster(access) => {
                 let client = access.connect().await?;
-                let cluster = Cluster::new(&client, &self.settings.namespace, &self.readiness);
+                let cluster = Cluster::new(
+                    &client,
+                    &self.watchers,
+                    &self.settings.namespace,
+                    &self.readiness,
+                );
                 Ok(self.start_reading(cluster, Some(client)))
             }
         }
@@ -264,9 +282,10 @@ impl App {
         &self,
         world: &World,
         client: Option<&kube::Client>,
+        signing: &Condition,
     ) -> Result<Identities, Failure> {
         let (settings, trust_domain) = (&self.settings, &world.mesh().trust_domain);
-        let authority = Arc::new(self.authority(trust_domain, client).await?);
+        let authority = Arc::new(self.authority(trust_domain, client, signing).await?);
         let certificate = ServerCertificate::issue(authority.clone(), settings.dns_names.clone())
             .map_err(|e| {
             Failure::hinted(
@@ -288,13 +307,15 @@ impl App {
         &self,
         trust_domain: &str,
         client: Option<&kube::Client>,
+        signing: &Condition,
     ) -> Result<CertificateAuthority, CaError> {
         let directory = CaDirectory::new(&self.settings.ca_dir);
         let lifetime = self.settings.lifetime;
         let authority = match client.filter(|_| !directory.is_filled()) {
             Some(client) => {
                 let secret = CaSecret::new(client.clone(), &self.settings.namespace);
-                CertificateAuthority::open_secret(secret, trust_domain, lifetime).await
+                let waiting = |reason| signing.explain(reason);
+                CertificateAuthority::open_secret(secret, trust_domain, lifetime, waiting).await
             }
             None => CertificateAuthority::open(directory, trust_domain, lifetime),
         };
@@ -334,8 +355,11 @@ impl App {
         let election = Election::new(client.clone(), namespace, LEASE, &identity);
         let authority = authority.clone();
         let longest = self.settings.lifetime.max;
+        let watchers = self.watchers.clone();
         let work = move || {
-            let certificates = RootCertificates::new(client.clone(), authority.changes()).run();
+            let changes = authority.changes();
+            let certificates =
+                RootCertificates::new(client.clone(), watchers.clone(), changes).run();
             let trust_domain = authority.authority().trust_domain().to_owned();
             let rotation = authority
                 .secret()
@@ -410,3 +434,6 @@ fn log_end(server: &str, ended: Result<(), tonic::transport::Error>) {
         tracing::error!(server, %error, "a server has ended");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,7 @@ pub mod server_certificate; // the certificate that port 15012 shows
 pub mod service; // the gRPC service
 pub mod token; // service account tokens
 
+use crate::watch::Watchers;
 use authority::Authority;
 use caller::Caller;
 use directory::{CaDirectory, CaError};
@@ -29,7 +30,7 @@ use limit::CallerLimit;
 use own_services::OwnServices;
 use request::SigningRequest;
 use secret::CaSecret;
-use std::{sync::Arc, time::SystemTime};
+use std::{error::Error, sync::Arc, time::SystemTime};
 use tokio::sync::watch;
 
 /// The authority in force, with what guards it. Shared by the certificate service and the TLS listener.
@@ -86,18 +87,33 @@ impl CertificateAuthority {
         ))
     }
 
-    /// Opens the Secret of a cluster; makes it, with a self-signed root, if it is not there.
+    /// Opens the Secret of a cluster; makes it, with a self-signed root, if it is not there. While the API server is away
+    /// it waits, and tells `waiting` why.
     ///
     /// # Errors
-    /// If it cannot be read or written, or its parts do not fit together.
+    /// If it may not be read or written, or its parts do not fit together.
     pub async fn open_secret(
         secret: CaSecret,
         trust_domain: &str,
         lifetime: Lifetime,
+        waiting: impl Fn(String),
     ) -> Result<Self, CaError> {
-        let now = SystemTime::now();
-        let authority = secret.load_or_create(trust_domain, now).await?;
-        Ok(Self::new(Material::Secret(secret), authority, lifetime))
+        let mut patience = Watchers::default().join();
+        loop {
+            let now = SystemTime::now();
+            match secret.load_or_create(trust_domain, now).await {
+                Ok(authority) => {
+                    return Ok(Self::new(Material::Secret(secret), authority, lifetime));
+                }
+                Err(error) if error.is_temporary() => {
+                    let reason = with_causes(&CaError::from(error));
+                    tracing::warn!(reason, "no certificate authority yet, will try again");
+                    waiting(reason);
+                    tokio::time::sleep(patience.next().unwrap_or_default()).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     fn new(material: Material, authority: Authority, lifetime: Lifetime) -> Self {
@@ -182,6 +198,14 @@ impl CertificateAuthority {
         let leaf = authority.sign_serving_workload(&request, identity, &names, lifetime, now)?;
         Ok(authority.chain_of(&leaf))
     }
+}
+
+/// The whole reason in one line, each cause after a colon.
+fn with_causes(error: &(dyn Error + 'static)) -> String {
+    std::iter::successors(Some(error), |&e| e.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 #[cfg(test)]

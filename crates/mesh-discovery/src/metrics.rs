@@ -3,8 +3,10 @@
 //! Written from anywhere by atomics; read by `/metrics`. Labels come from closed sets only, so that no client can grow
 //! the output.
 
+mod problems;
 mod text;
 
+use crate::watch::Problem;
 use mesh_xds::ads::ResourceType;
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -145,7 +147,6 @@ pub struct Metrics {
     pub push_triggers: [Counter; 2],
     pub xds_connections: Gauge,
     pub services: Gauge,
-    pub config_errors: Gauge,
     pub csr_count: Counter,
     pub csr_success: Counter,
     pub csr_refused: Counter,
@@ -190,7 +191,6 @@ impl Default for Metrics {
             push_triggers: Default::default(),
             xds_connections: Gauge::default(),
             services: Gauge::default(),
-            config_errors: Gauge::default(),
             csr_count: Counter::default(),
             csr_success: Counter::default(),
             csr_refused: Counter::default(),
@@ -206,8 +206,8 @@ impl Metrics {
         self.push_triggers[trigger as usize].increment();
     }
 
-    /// All of it in Prometheus' text format.
-    pub fn write(&self, version: &str) -> String {
+    /// All of it, and what of the source is not understood, in Prometheus' text format.
+    pub fn write(&self, version: &str, problems: &[Problem]) -> String {
         let mut text = Text::default();
         text.gauge(
             "pilot_info",
@@ -295,8 +295,9 @@ impl Metrics {
             "pilot_config_errors",
             "Files and objects of the source that were refused.",
             &[],
-            self.config_errors.get(),
+            problems.len() as u64,
         );
+        text.problems(problems);
         text.counter(
             "citadel_server_csr_count",
             "Signing requests received.",

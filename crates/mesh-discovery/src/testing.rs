@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
 pub(crate) mod api; // an API server that can be made to fail
+pub(crate) mod log; // what is logged
 pub(crate) mod plane; // a control plane
 pub(crate) mod secure; // the same over TLS
 pub(crate) mod tokens; // service account tokens

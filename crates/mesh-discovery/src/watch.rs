@@ -10,11 +10,12 @@ mod patience;
 mod problem;
 mod reading;
 mod stores;
+mod unusable;
 
 pub use cluster::{Access, AccessError, Cluster};
 pub use delta::{Delta, InvalidMeshConfig, Kind, ObjectRef, Stored, Use};
 pub use folder::{Folder, OpenError};
-pub(crate) use patience::Patience;
+pub use patience::Watchers;
 pub use problem::{Effect, Problem};
 pub use stores::{Stores, Touched};
 

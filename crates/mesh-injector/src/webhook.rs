@@ -23,3 +23,4 @@ pub mod registration; // the caBundle of our webhook configuration
 pub mod review; // one AdmissionReview
 pub mod roots; // what the API server should trust
 pub mod tls; // connections
+pub mod trust; // what a bundle of roots trusts

@@ -222,3 +222,45 @@ async fn other_types_and_codings_are_not_read() {
         );
     }
 }
+
+/// The pod that the answer to a review of `object` makes.
+async fn admitted(webhook: &Arc<Webhook>, object: &Value) -> Value {
+    let (status, reply) = send(webhook, "/inject", review(object).to_string().into_bytes()).await;
+    assert_eq!(status, StatusCode::OK);
+    let reply: Value = serde_json::from_slice(&reply).expect("a review");
+    assert_eq!(reply["response"]["allowed"], true, "{reply}");
+    let patch: mesh_api::k8s::ByteString =
+        serde_json::from_value(reply["response"]["patch"].clone()).expect("base64");
+    let patch: json_patch::Patch = serde_json::from_slice(&patch.0).expect("a patch");
+    let mut object = object.clone();
+    json_patch::patch(&mut object, &patch).expect("the patch fits");
+    object
+}
+
+#[tokio::test]
+async fn f22_a_pod_that_has_its_sidecar_gets_no_second_whoever_injects_it_again() {
+    let classic = webhook();
+    let native = webhook();
+    native.live.set_native_sidecars(true);
+    let once = admitted(&classic, &pod(2)).await;
+    assert_eq!(
+        admitted(&classic, &once).await,
+        once,
+        "nothing is left to do"
+    );
+    // Another injector, as in the middle of an upgrade, and back.
+    let other = admitted(&native, &once).await;
+    assert_eq!(other, admitted(&native, &pod(2)).await);
+    assert_eq!(admitted(&classic, &other).await, once);
+    for pod in [&once, &other] {
+        for (name, wanted) in [("istio-proxy", 1), ("istio-init", 1), ("c0", 1), ("c1", 1)] {
+            let lists = ["/spec/containers", "/spec/initContainers"].map(|list| pod.pointer(list));
+            let all = lists
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_array)
+                .flatten();
+            assert_eq!(all.filter(|c| c["name"] == name).count(), wanted, "{name}");
+        }
+    }
+}

@@ -6,7 +6,10 @@ use super::{
 };
 use mesh_model::SpiffeId;
 use rustls_pki_types::CertificateDer;
-use std::{fmt, net::SocketAddr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
 use x509_parser::extensions::GeneralName;
 
 /// An authenticated caller.
@@ -56,6 +59,11 @@ pub enum CallerError {
 }
 
 impl CallerError {
+    /// Whether too many were refused.
+    pub fn is_too_many(&self) -> bool {
+        matches!(self, Self::Token(TokenError::TooMany(_)))
+    }
+
     /// Whether the same credentials may be accepted later.
     pub fn is_temporary(&self) -> bool {
         matches!(self, Self::Token(TokenError::Unavailable(_)))
@@ -103,12 +111,13 @@ impl Authenticator {
     }
 
     /// Who calls. A certificate, which the TLS handshake has verified, comes first: a workload whose token has run out can
-    /// still renew.
+    /// still renew. `address` is where it comes from.
     ///
     /// # Errors
     /// If nothing proves an identity.
     pub async fn authenticate(
         &self,
+        address: IpAddr,
         certificate: Option<&SpiffeId>,
         authorization: Option<&str>,
     ) -> Result<Caller, CallerError> {
@@ -127,7 +136,7 @@ impl Authenticator {
         match &self.tokens {
             Tokens::None => Err(CallerError::NoIssuer),
             Tokens::Keys(keys) => Ok(keys.verify(token)?),
-            Tokens::Reviews(reviews) => Ok(reviews.verify(token).await?),
+            Tokens::Reviews(reviews) => Ok(reviews.verify(token, address).await?),
         }
     }
 
@@ -194,7 +203,12 @@ mod tests {
             (Some("Bearer abc"), CallerError::NoIssuer),
         ];
         for (header, why) in cases {
-            assert_eq!(nobody.authenticate(None, header).await, Err(why));
+            assert_eq!(
+                nobody
+                    .authenticate([10, 0, 0, 1].into(), None, header)
+                    .await,
+                Err(why)
+            );
         }
     }
 }

@@ -47,6 +47,18 @@ impl Default for CallerLimit {
 }
 
 impl CallerLimit {
+    /// Whether there is one token for `caller`, without taking it.
+    ///
+    /// # Errors
+    /// If there is none: the time until there will be.
+    pub fn check(&self, caller: &str) -> Result<(), Duration> {
+        let mut state = self.state.lock();
+        match state.callers.get_mut(caller) {
+            Some(bucket) => bucket.wait(CALLER_BURST, CALLER_RATE),
+            None => Ok(()),
+        }
+    }
+
     /// Takes one token for `caller`.
     ///
     /// # Errors

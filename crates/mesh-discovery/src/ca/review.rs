@@ -1,16 +1,22 @@
 //! Service account tokens, checked by the API server that issued them (`TokenReview`).
 //!
 //! Unlike a check of the signature alone, this refuses the tokens of pods and service accounts that are gone. What cannot
-//! be a token for us is refused without asking, so that garbage from outside costs the API server nothing.
+//! be a token for us is refused without asking, so that garbage from outside costs the API server nothing, and who shows
+//! refused tokens again and again is not asked for at once. A token that was accepted not long ago is also accepted while
+//! the API server does not answer.
+
+mod remembered; // whose tokens were
 
 use super::{
     caller::{Caller, Proof},
+    limit::CallerLimit,
     token::{self, TokenError},
 };
 use kube::{Api, Client, api::PostParams};
 use mesh_api::k8s::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus};
+use remembered::Remembered;
 use serde::Deserialize;
-use std::{fmt, time::Duration};
+use std::{fmt, net::IpAddr, time::Duration};
 use tokio::sync::Semaphore;
 
 /// Longest time for an answer.
@@ -26,6 +32,9 @@ pub struct TokenReviewer {
     audiences: Vec<String>,
     trust_domain: String,
     at_once: Semaphore,
+    /// Refusals, by the address that the token came from.
+    refusals: CallerLimit,
+    remembered: Remembered,
 }
 
 /// What a token claims of itself, before anybody has checked it.
@@ -52,18 +61,49 @@ impl TokenReviewer {
             audiences,
             trust_domain: trust_domain.into(),
             at_once: Semaphore::new(AT_ONCE),
+            refusals: CallerLimit::default(),
+            remembered: Remembered::default(),
         }
     }
 
-    /// Whose token this is.
+    /// Whose token this is, which has come from `address`.
     ///
     /// # Errors
-    /// If it is not valid now, for us; [`TokenError::Unavailable`] if the API server does not say.
-    pub async fn verify(&self, token: &str) -> Result<Caller, TokenError> {
+    /// If it is not valid now, for us; [`TokenError::Unavailable`] if the API server does not say, and has not said it not
+    /// long ago; [`TokenError::TooMany`] if too many tokens from there were refused.
+    pub async fn verify(&self, token: &str, address: IpAddr) -> Result<Caller, TokenError> {
         self.plausible(token)?;
-        let status = tokio::time::timeout(TIMEOUT, self.ask(token)).await;
+        let address = address.to_canonical().to_string();
+        let review = tokio::time::timeout(TIMEOUT, self.review(token, &address)).await;
         let late = || TokenError::Unavailable(format!("no answer within {TIMEOUT:?}"));
-        self.caller(status.map_err(|_| late())??)
+        match review.unwrap_or_else(|_| Err(late())) {
+            Err(TokenError::Unavailable(reason)) => {
+                let remembered = self.remembered.of(token);
+                if let Some(caller) = &remembered {
+                    tracing::debug!(%caller, reason, "accepted a token as the API server did not long ago");
+                }
+                remembered.ok_or(TokenError::Unavailable(reason))
+            }
+            reviewed => reviewed,
+        }
+    }
+
+    async fn review(&self, token: &str, address: &str) -> Result<Caller, TokenError> {
+        let permit = self.at_once.acquire().await;
+        let _permit = permit.map_err(|e| TokenError::Unavailable(e.to_string()))?;
+        self.refusals
+            .check(address)
+            .map_err(|wait| TokenError::TooMany(wait.as_secs().max(1)))?;
+        let reviewed = self.caller(self.ask(token).await?);
+        match &reviewed {
+            Ok(caller) => self.remembered.accepted(token, caller),
+            Err(_) => {
+                self.remembered.refused(token);
+                // More than the limit is refused by the next check.
+                let _ = self.refusals.take(address);
+            }
+        }
+        reviewed
     }
 
     /// Whether it is worth a question.
@@ -73,7 +113,7 @@ impl TokenReviewer {
         }
         let claims: Unchecked = jsonwebtoken::dangerous::insecure_decode_claims(token)
             .map_err(|_| TokenError::Malformed)?;
-        if claims.exp + token::SKEW_S < jsonwebtoken::get_current_timestamp() {
+        if claims.exp.saturating_add(token::SKEW_S) < jsonwebtoken::get_current_timestamp() {
             return Err(TokenError::Expired);
         }
         let for_us = match &claims.aud {
@@ -88,7 +128,6 @@ impl TokenReviewer {
 
     async fn ask(&self, token: &str) -> Result<TokenReviewStatus, TokenError> {
         let unavailable = |reason: &dyn fmt::Display| TokenError::Unavailable(reason.to_string());
-        let _permit = self.at_once.acquire().await.map_err(|e| unavailable(&e))?;
         let review = TokenReview {
             spec: TokenReviewSpec {
                 audiences: Some(self.audiences.clone()),

@@ -173,6 +173,18 @@ impl CaSecret {
 }
 
 impl SecretError {
+    /// Whether it may be had later without anybody's doing.
+    pub fn is_temporary(&self) -> bool {
+        let Self::Access { source, .. } = self else {
+            return false;
+        };
+        match &**source {
+            kube::Error::Api(status) => status.code == 429 || status.code >= 500,
+            kube::Error::HyperError(_) | kube::Error::Service(_) => true,
+            _ => false,
+        }
+    }
+
     /// What the operator can do about it.
     pub fn hint(&self) -> &'static str {
         match self {

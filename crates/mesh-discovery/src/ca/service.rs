@@ -5,13 +5,14 @@
 use super::{
     CertificateAuthority, IssueError,
     caller::{Authenticator, Caller, Peer},
+    with_causes,
 };
 use crate::metrics::Metrics;
 use mesh_xds::pb::istio::auth::{
     IstioCertificateRequest, IstioCertificateResponse,
     istio_certificate_service_server::{IstioCertificateService, IstioCertificateServiceServer},
 };
-use std::{error::Error, sync::Arc};
+use std::{net::Ipv6Addr, sync::Arc};
 use tonic::{Request, Response, Status};
 
 /// Largest message taken: a signing request and what surrounds it.
@@ -94,7 +95,8 @@ impl Credentials {
 /// Who sent a gRPC request.
 ///
 /// # Errors
-/// `UNAUTHENTICATED` if nothing proves an identity, `UNAVAILABLE` if nobody can say.
+/// `UNAUTHENTICATED` if nothing proves an identity, `UNAVAILABLE` if nobody can say, `RESOURCE_EXHAUSTED` if it was refused
+/// too often.
 pub async fn authenticate(
     authenticator: &Authenticator,
     credentials: Credentials,
@@ -104,15 +106,22 @@ pub async fn authenticate(
         authorization,
     } = credentials;
     let identity = peer.as_ref().and_then(|p| p.identity.as_ref());
+    // Where that is not known, all share one limit.
+    let from = peer.as_ref().map(|p| p.address.ip());
     let caller = authenticator
-        .authenticate(identity, authorization.as_deref())
+        .authenticate(
+            from.unwrap_or(Ipv6Addr::UNSPECIFIED.into()),
+            identity,
+            authorization.as_deref(),
+        )
         .await;
     caller.map_err(|e| {
         let address = peer.map(|p| p.address);
         tracing::warn!(?address, reason = %e, "refused an unauthenticated caller");
-        match e.is_temporary() {
-            true => Status::unavailable(e.to_string()),
-            false => Status::unauthenticated(e.to_string()),
+        match &e {
+            e if e.is_temporary() => Status::unavailable(e.to_string()),
+            e if e.is_too_many() => Status::resource_exhausted(e.to_string()),
+            e => Status::unauthenticated(e.to_string()),
         }
     })
 }
@@ -142,14 +151,6 @@ fn status(error: &IssueError) -> Status {
         IssueError::Request(_) => Status::invalid_argument(reason),
         IssueError::Sign(_) => Status::unavailable(reason),
     }
-}
-
-/// The whole reason in one line, each cause after a colon.
-fn with_causes(error: &(dyn Error + 'static)) -> String {
-    std::iter::successors(Some(error), |&e| e.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }
 
 #[cfg(test)]

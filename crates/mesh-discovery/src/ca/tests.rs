@@ -7,7 +7,6 @@ use super::{
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{ClientConfig, pki_types::ServerName};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject};
-use std::error::Error as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 struct Setup {

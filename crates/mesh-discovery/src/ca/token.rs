@@ -75,6 +75,9 @@ pub enum TokenError {
     /// `sub` and `kubernetes.io` disagree.
     #[error("the token's claims sub and kubernetes.io name different service accounts")]
     Contradiction,
+    /// Too many of that place were refused.
+    #[error("too many refused tokens from this address: try again in {0} s")]
+    TooMany(u64),
     /// The API server does not accept it.
     #[error("the API server does not accept the token: {0}")]
     Refused(String),

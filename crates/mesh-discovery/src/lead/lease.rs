@@ -17,6 +17,8 @@ use tokio::time::Instant;
 const DURATION: Duration = Duration::from_secs(15);
 /// How often it is renewed, and looked at by others.
 const RENEW_EVERY: Duration = Duration::from_secs(3);
+/// Longest time between looks while the API server does not answer.
+const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(12);
 /// A leader who could not renew for so long stops, well before others take over.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(10);
 
@@ -71,8 +73,14 @@ impl Election {
 
     /// Waits until the lease is ours.
     async fn win(&mut self) {
-        while self.look().await != Some(Outcome::Ours) {
-            tokio::time::sleep(RENEW_EVERY).await;
+        let mut pause = RENEW_EVERY;
+        loop {
+            pause = match self.look().await {
+                Some(Outcome::Ours) => return,
+                Some(Outcome::Theirs) => RENEW_EVERY,
+                None => (2 * pause).min(LOOK_AT_LEAST_EVERY),
+            };
+            tokio::time::sleep(pause).await;
         }
     }
 

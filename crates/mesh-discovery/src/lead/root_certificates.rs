@@ -5,7 +5,7 @@
 
 use crate::{
     ca::authority::Authority,
-    watch::{Patience, WATCH_SECONDS},
+    watch::{WATCH_SECONDS, Watchers},
 };
 use futures_util::{Stream, StreamExt, stream::BoxStream};
 use kube::{
@@ -40,6 +40,7 @@ const MANAGER: &str = "mesh-discovery";
 /// Keeps the ConfigMaps.
 pub struct RootCertificates {
     client: Client,
+    watchers: Watchers,
     roots: watch::Receiver<Arc<Authority>>,
     /// Namespaces that are not about to go.
     namespaces: Listed<()>,
@@ -71,10 +72,11 @@ enum Seen {
 }
 
 impl RootCertificates {
-    /// Of the authority that `roots` follows.
-    pub fn new(client: Client, roots: watch::Receiver<Arc<Authority>>) -> Self {
+    /// Of the authority that `roots` follows. `watchers` are all that watch the same API server.
+    pub fn new(client: Client, watchers: Watchers, roots: watch::Receiver<Arc<Authority>>) -> Self {
         Self {
             client,
+            watchers,
             roots,
             namespaces: Listed::default(),
             config_maps: Listed::default(),
@@ -103,7 +105,7 @@ impl RootCertificates {
 
     fn namespaces(&self) -> BoxStream<'static, Seen> {
         let all = Api::<PartialObjectMeta<Namespace>>::all(self.client.clone());
-        let events = watcher(all, config()).backoff(Patience::default());
+        let events = watcher(all, config()).backoff(self.watchers.join());
         let read = |namespace: PartialObjectMeta<Namespace>| {
             let stays = namespace.metadata.deletion_timestamp.is_none();
             (namespace.name_any(), stays.then_some(()))
@@ -118,7 +120,7 @@ impl RootCertificates {
             let says = map.data.and_then(|mut data| data.remove(KEY));
             (map.metadata.namespace.unwrap_or_default(), says)
         };
-        told(events.backoff(Patience::default()), read)
+        told(events.backoff(self.watchers.join()), read)
             .map(Seen::ConfigMap)
             .boxed()
     }
@@ -138,12 +140,18 @@ impl RootCertificates {
             self.namespaces.now.contains_key(namespace)
                 && self.config_maps.now.get(namespace) != Some(&roots)
         };
-        let mut failed = BTreeSet::new();
+        let (mut failed, mut away) = (BTreeSet::new(), false);
         for namespace in std::mem::take(&mut self.due).into_iter().filter(wrong) {
+            // A server that is away for one namespace is so for all.
+            if away {
+                failed.insert(namespace);
+                continue;
+            }
             match self.write_one(&namespace, &roots).await {
                 Ok(()) => tracing::debug!(namespace, "wrote the roots of the mesh"),
                 Err(error) => {
                     tracing::warn!(namespace, %error, "cannot write the roots of the mesh, will try again");
+                    away = !matches!(&error, kube::Error::Api(status) if status.code < 500);
                     failed.insert(namespace);
                 }
             }

@@ -211,15 +211,13 @@ async fn metrics(State(pages): State<Arc<Pages>>) -> impl IntoResponse {
     metrics
         .xds_connections
         .set(pages.hub.connections.count() as u64);
-    metrics
-        .config_errors
-        .set(pages.problems.borrow().len() as u64);
+    let problems = pages.problems.borrow().clone();
     (
         [(
             header::CONTENT_TYPE,
             "text/plain; version=0.0.4; charset=utf-8",
         )],
-        metrics.write(pages.about.version),
+        metrics.write(pages.about.version, &problems),
     )
 }
 

@@ -6,7 +6,13 @@ use crate::testing::{
     service, slice,
 };
 use crate::watch::{Folder, Kind, Source};
-use mesh_xds::{ads::ResourceType, pb::envoy::service::discovery::v3::DeltaDiscoveryResponse};
+use mesh_xds::{
+    ads::ResourceType,
+    pb::envoy::{
+        config::route::v3::RouteConfiguration, service::discovery::v3::DeltaDiscoveryResponse,
+    },
+};
+use prost::Message as _;
 use std::{collections::HashMap, time::Duration};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -371,4 +377,48 @@ async fn a_changed_file_pushes_endpoints_and_a_broken_one_nothing() {
         .clone();
     assert_eq!(listed[0].place, "endpoints.yaml");
     client.assert_quiet().await;
+}
+
+/// The names that a client of `namespace` may call `web.test` by, as it is served them.
+async fn domains(plane: &Plane, namespace: &str) -> Vec<String> {
+    let id = format!("sidecar~10.0.1.1~a.{namespace}~{namespace}.svc.cluster.local");
+    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", plane.address));
+    let channel = endpoint.expect("address").connect().await;
+    let client = Delta::open(channel.expect("connected"), id).await;
+    let mut client = client.expect("opened");
+    client.subscribe(ResourceType::Route, &["80"]).await;
+    let response = client.next().await;
+    let resource = response.resources[0].resource.as_ref().expect("a resource");
+    let route = RouteConfiguration::decode(&*resource.value).expect("a route");
+    let hosts = route.virtual_hosts.into_iter();
+    hosts.flat_map(|host| host.domains).collect()
+}
+
+#[tokio::test]
+async fn sec_57_a_name_that_means_another_thing_elsewhere_is_never_taken_from_the_cache() {
+    for order in [["test", "other"], ["other", "test"]] {
+        let plane = Plane::serving(&web(&["10.0.0.1"])).await;
+        for namespace in order.iter().chain(&order) {
+            let domains = domains(&plane, namespace).await;
+            let short = domains.iter().any(|domain| domain == "web");
+            assert_eq!(short, *namespace == "test", "{namespace}: {domains:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn sec_57_nobody_is_served_a_secret() {
+    let plane = Plane::serving(&web(&["10.0.0.1"])).await;
+    for name in ["kubernetes://credential", "default", "ROOTCA"] {
+        for _ in 0..2 {
+            let mut client = plane.delta("a").await;
+            client.subscribe(ResourceType::Secret, &[name]).await;
+            let quiet =
+                tokio::time::timeout(Duration::from_millis(200), client.responses.message());
+            if let Ok(answer) = quiet.await {
+                let answer = answer.expect("no error").expect("an open stream");
+                assert!(answer.resources.is_empty(), "{answer:?}");
+            }
+        }
+    }
 }

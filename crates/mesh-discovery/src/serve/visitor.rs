@@ -32,6 +32,7 @@ impl Denied {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Unknown(e) if e.is_temporary() => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unknown(e) if e.is_too_many() => StatusCode::TOO_MANY_REQUESTS,
             Self::Unknown(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
         }
@@ -57,7 +58,7 @@ impl Visitor {
             .map(|v| v.to_str().unwrap_or_default());
         let caller = authenticator
             .ok_or(CallerError::NoIssuer)?
-            .authenticate(None, authorization)
+            .authenticate(address, None, authorization)
             .await?;
         match caller.identity.namespace {
             namespace if namespace == system_namespace => Ok(Self::Operator),

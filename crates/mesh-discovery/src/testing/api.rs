@@ -22,7 +22,8 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 /// The server. Ends when it is dropped.
 pub(crate) struct Api {
     state: Arc<Mutex<World>>,
-    address: std::net::SocketAddr,
+    /// Where it listens; `None` if it is reached without a socket.
+    address: Option<std::net::SocketAddr>,
     _tasks: JoinSet<()>,
 }
 
@@ -49,9 +50,17 @@ struct World {
     missing: BTreeSet<String>,
     /// What is answered so, whatever it is.
     broken: Option<StatusCode>,
+    /// What is answered 503.
+    unavailable: BTreeSet<String>,
     /// How often each was listed.
     lists: BTreeMap<String, usize>,
     requests: usize,
+    /// Method and path of every request, in order.
+    calls: Vec<(Method, Uri)>,
+    /// How long each answer takes, if there is no socket.
+    delay: std::time::Duration,
+    /// So many requests are answered as [`World::broken`] says, and no more.
+    broken_for: Option<usize>,
     /// Answers to objects that are posted and not kept, by plural.
     reviews: BTreeMap<String, Review>,
 }
@@ -66,16 +75,50 @@ impl Api {
         tasks.spawn(async move { axum::serve(listener, router).await.expect("served") });
         Self {
             state,
-            address,
+            address: Some(address),
             _tasks: tasks,
         }
     }
 
+    /// One that is reached without a socket, so that time may be paused.
+    pub(crate) fn in_process() -> Self {
+        Self {
+            state: Arc::default(),
+            address: None,
+            _tasks: JoinSet::new(),
+        }
+    }
+
     pub(crate) fn client(&self) -> kube::Client {
-        let uri = format!("http://{}", self.address).parse().expect("address");
+        let Some(address) = self.address else {
+            return kube::Client::new(self.service(), "default");
+        };
+        let uri = format!("http://{address}").parse().expect("address");
         let mut config = kube::Config::new(uri);
         config.default_retry = false;
         kube::Client::try_from(config).expect("client")
+    }
+
+    fn service(
+        &self,
+    ) -> impl tower::Service<
+        http::Request<kube::client::Body>,
+        Response = Response,
+        Error = std::convert::Infallible,
+        Future: Send,
+    > + Send
+    + 'static {
+        let state = self.state.clone();
+        tower::service_fn(move |request: http::Request<kube::client::Body>| {
+            let state = state.clone();
+            async move {
+                let (head, body) = request.into_parts();
+                let body = body.collect_bytes().await.expect("a body");
+                let delay = state.lock().delay;
+                tokio::time::sleep(delay).await;
+                Ok(answer(State(state), head.method, head.uri, body).await)
+            }
+        })
     }
 
     /// Writes objects of a manifest, and tells watches.
@@ -134,6 +177,16 @@ impl Api {
         }
     }
 
+    /// Whether a kind is answered 503.
+    pub(crate) fn set_unavailable(&self, plural: &str, unavailable: bool) {
+        let all = &mut self.state.lock().unavailable;
+        if unavailable {
+            all.insert(plural.into());
+        } else {
+            all.remove(plural);
+        }
+    }
+
     /// Whether a kind that is defined is served.
     pub(crate) fn set_unserved(&self, plural: &str, unserved: bool) {
         let all = &mut self.state.lock().unserved;
@@ -147,8 +200,29 @@ impl Api {
     /// Every request is answered so; watches end.
     pub(crate) fn set_broken(&self, status: Option<StatusCode>) {
         let mut state = self.state.lock();
-        state.broken = status;
+        (state.broken, state.broken_for) = (status, None);
         state.watches.clear();
+    }
+
+    /// The next `number` requests are answered so.
+    pub(crate) fn refuse(&self, status: StatusCode, number: usize) {
+        let mut state = self.state.lock();
+        (state.broken, state.broken_for) = (Some(status), Some(number));
+    }
+
+    /// Every answer takes so long. Only without a socket.
+    pub(crate) fn set_delay(&self, delay: std::time::Duration) {
+        self.state.lock().delay = delay;
+    }
+
+    /// Method and path of every request so far.
+    pub(crate) fn calls(&self) -> Vec<(Method, Uri)> {
+        self.state.lock().calls.clone()
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.address.expect("a socket")
     }
 
     /// What is posted to `plural` is answered by `review`.
@@ -292,11 +366,21 @@ async fn answer(
     let (group, namespace, plural, name) = path(&uri);
     let mut state = state.lock();
     state.requests += 1;
+    state.calls.push((method.clone(), uri.clone()));
     if let Some(code) = state.broken {
+        if let Some(left) = &mut state.broken_for {
+            *left -= 1;
+            if *left == 0 {
+                (state.broken, state.broken_for) = (None, None);
+            }
+        }
         return status(code, "broken");
     }
     if plural.is_empty() && method == Method::GET {
         return axum::Json(discovery(&state, &group)).into_response();
+    }
+    if state.unavailable.contains(&plural) {
+        return status(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable");
     }
     if state.missing.contains(&plural) || state.unserved.contains(&plural) {
         return status(StatusCode::NOT_FOUND, "NotFound");

@@ -45,7 +45,8 @@ pub(crate) struct Secure {
     pub(crate) certificate: Arc<ServerCertificate>,
     pub(crate) authenticator: Arc<Authenticator>,
     pub(crate) issuer_key: KeyPair,
-    _directory: tempfile::TempDir,
+    /// The authority's files.
+    pub(crate) directory: tempfile::TempDir,
     _tasks: JoinSet<()>,
 }
 
@@ -98,7 +99,7 @@ impl Secure {
             certificate,
             authenticator,
             issuer_key: key,
-            _directory: directory,
+            directory,
             _tasks: tasks,
         }
     }
@@ -119,17 +120,7 @@ impl Secure {
 
     /// A gRPC channel.
     pub(crate) async fn channel(&self, identity: Option<&Identity>) -> Channel {
-        let stream = self.connect(identity).await.expect("handshake");
-        let mut stream = Some(TokioIo::new(stream));
-        let connector = tower::service_fn(move |_: http::Uri| {
-            let stream = stream.take().ok_or(io::ErrorKind::NotConnected);
-            async move { stream.map_err(io::Error::from) }
-        });
-        let endpoint = tonic::transport::Endpoint::from_static("http://istiod");
-        endpoint
-            .connect_with_connector(connector)
-            .await
-            .expect("connected")
+        channel(self.connect(identity).await.expect("handshake")).await
     }
 
     /// Asks for a certificate.
@@ -138,22 +129,7 @@ impl Secure {
         channel: Channel,
         token: Option<&str>,
     ) -> Result<Identity, Status> {
-        let key = KeyPair::generate().expect("key");
-        let csr = rcgen::CertificateParams::default()
-            .serialize_request(&key)
-            .and_then(|csr| csr.pem());
-        let message = IstioCertificateRequest {
-            csr: csr.expect("request"),
-            ..Default::default()
-        };
-        let request = with_token(message, token);
-        let response = IstioCertificateServiceClient::new(channel)
-            .create_certificate(request)
-            .await?;
-        Ok(Identity {
-            chain: response.into_inner().cert_chain,
-            key,
-        })
+        certify(channel, token).await
     }
 
     /// A delta stream.
@@ -178,6 +154,38 @@ impl Secure {
     }
 }
 
+/// A gRPC channel over a connection.
+pub(crate) async fn channel(stream: TlsStream<TcpStream>) -> Channel {
+    let mut stream = Some(TokioIo::new(stream));
+    let connector = tower::service_fn(move |_: http::Uri| {
+        let stream = stream.take().ok_or(io::ErrorKind::NotConnected);
+        async move { stream.map_err(io::Error::from) }
+    });
+    let endpoint = tonic::transport::Endpoint::from_static("http://istiod");
+    let channel = endpoint.connect_with_connector(connector).await;
+    channel.expect("connected")
+}
+
+/// Asks for a certificate.
+pub(crate) async fn certify(channel: Channel, token: Option<&str>) -> Result<Identity, Status> {
+    let key = KeyPair::generate().expect("key");
+    let csr = rcgen::CertificateParams::default()
+        .serialize_request(&key)
+        .and_then(|csr| csr.pem());
+    let message = IstioCertificateRequest {
+        csr: csr.expect("request"),
+        ..Default::default()
+    };
+    let request = with_token(message, token);
+    let response = IstioCertificateServiceClient::new(channel)
+        .create_certificate(request)
+        .await?;
+    Ok(Identity {
+        chain: response.into_inner().cert_chain,
+        key,
+    })
+}
+
 fn with_token<T>(message: T, token: Option<&str>) -> Request<T> {
     let mut request = Request::new(message);
     if let Some(token) = token {
@@ -187,12 +195,48 @@ fn with_token<T>(message: T, token: Option<&str>) -> Request<T> {
     request
 }
 
+impl Identity {
+    /// The roots that came with it.
+    pub(crate) fn roots(&self) -> rustls::RootCertStore {
+        roots(self.chain.last().expect("a chain"))
+    }
+}
+
+/// The roots of a bundle.
+pub(crate) fn roots(bundle: &str) -> rustls::RootCertStore {
+    let mut store = rustls::RootCertStore::empty();
+    for der in CertificateDer::pem_slice_iter(bundle.as_bytes()) {
+        store.add(der.expect("PEM")).expect("a root");
+    }
+    store
+}
+
 /// A TLS connection to a server that must show a certificate under `roots`.
 pub(crate) async fn connect(
     address: SocketAddr,
     roots: rustls::RootCertStore,
     identity: Option<&Identity>,
 ) -> io::Result<TlsStream<TcpStream>> {
+    connect_with(address, client_config(roots, identity)).await
+}
+
+/// As [`connect`], with what may remember earlier connections.
+pub(crate) async fn connect_with(
+    address: SocketAddr,
+    config: Arc<rustls::ClientConfig>,
+) -> io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(address).await?;
+    let name = ServerName::try_from(NAME).expect("name");
+    tokio_rustls::TlsConnector::from(config)
+        .connect(name, stream)
+        .await
+}
+
+/// A TLS client.
+pub(crate) fn client_config(
+    roots: rustls::RootCertStore,
+    identity: Option<&Identity>,
+) -> Arc<rustls::ClientConfig> {
     let config = rustls::ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .expect("versions")
@@ -210,9 +254,5 @@ pub(crate) async fn connect(
         }
     };
     config.alpn_protocols = vec![b"h2".to_vec()];
-    let stream = TcpStream::connect(address).await?;
-    let name = ServerName::try_from(NAME).expect("name");
-    tokio_rustls::TlsConnector::from(Arc::new(config))
-        .connect(name, stream)
-        .await
+    Arc::new(config)
 }

@@ -14,7 +14,7 @@ mod trim; // what is not kept of an object
 
 pub use access::{Access, AccessError};
 
-use super::{Delta, Problem, Source, problem};
+use super::{Delta, Problem, Source, Watchers, problem};
 use futures_util::{
     FutureExt, StreamExt,
     stream::{BoxStream, SelectAll},
@@ -47,6 +47,7 @@ const BURST: usize = 1024;
 /// A watched cluster.
 pub struct Cluster {
     client: Client,
+    watchers: Watchers,
     watches: SelectAll<Watch>,
     /// Ends the watches of kinds that may be missing, by topic.
     custom: BTreeMap<Topic, CancellationToken>,
@@ -59,16 +60,23 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Watches the cluster behind `client`. `namespace` is the control plane's. `readiness` is held back by each kind that
+    /// Watches the cluster behind `client`, as some of the `watchers` of its API server. `namespace` is the control plane's. `readiness` is held back by each kind that
     /// has not been listed yet.
-    pub fn new(client: &Client, namespace: &str, readiness: &Readiness) -> Self {
-        let watches = kinds::watches(client, namespace);
+    pub fn new(
+        client: &Client,
+        watchers: &Watchers,
+        namespace: &str,
+        readiness: &Readiness,
+    ) -> Self {
+        let watches = kinds::watches(client, watchers, namespace);
         let topics = watches.iter().map(|(topic, _)| *topic);
         let known = Known::new(topics, readiness);
-        let definitions = definitions::kinds(client.clone()).map(Heard::Kinds).boxed();
+        let definitions = definitions::kinds(client.clone(), watchers);
+        let definitions = definitions.map(Heard::Kinds).boxed();
         let watches = watches.into_iter().map(|(_, watch)| watch);
         Self {
             client: client.clone(),
+            watchers: watchers.clone(),
             known,
             watches: watches.chain([definitions]).collect(),
             custom: BTreeMap::new(),
@@ -93,7 +101,12 @@ impl Cluster {
             if !self.custom.contains_key(topic) {
                 let (end, executed) = (CancellationToken::new(), custom::is_executed(topic));
                 tracing::info!(%topic, version = kind.version, executed, "the kind is there");
-                let watch = custom::watch(&self.client, topic.clone(), kind, executed);
+                let watch = custom::watch(
+                    (&self.client, &self.watchers),
+                    topic.clone(),
+                    kind,
+                    executed,
+                );
                 let watch = watch.take_until(end.clone().cancelled_owned());
                 self.known.add(topic.clone(), executed);
                 self.watches.push(watch.boxed());
@@ -114,7 +127,12 @@ impl Cluster {
 
     /// What is to be told now, if there is anything.
     fn batch(&mut self) -> Option<Vec<Delta>> {
-        if !self.known.is_complete() || (self.told && self.pending.is_empty()) {
+        // A kind that appears later, and cannot be listed, holds up nothing else.
+        let waits = match self.told {
+            false => !self.known.is_complete(),
+            true => self.pending.is_empty(),
+        };
+        if waits {
             return None;
         }
         self.told = true;

@@ -1,5 +1,6 @@
 //! One change of one object, as sources report it.
 
+use super::unusable;
 use mesh_api::{
     k8s::{
         api::{
@@ -119,9 +120,16 @@ impl Use {
     /// # Errors
     /// If it holds settings of the mesh that are not understood.
     pub fn of(object: Object) -> Result<Self, InvalidMeshConfig> {
+        let mut ignored = Vec::new();
         let object = match object {
-            Object::Service(object) => Stored::Service((*object).into()),
-            Object::EndpointSlice(object) => Stored::EndpointSlice((*object).into()),
+            Object::Service(object) => {
+                ignored = unusable::unusable_of_service(&object);
+                Stored::Service((*object).into())
+            }
+            Object::EndpointSlice(object) => {
+                ignored = unusable::unusable_of_slice(&object);
+                Stored::EndpointSlice((*object).into())
+            }
             Object::Pod(object) => Stored::Pod((*object).into()),
             Object::Node(object) => Stored::Node((*object).into()),
             Object::PeerAuthentication(object) => return Ok(Self::of_peers(*object)),
@@ -134,7 +142,6 @@ impl Use {
             Object::Other(object) if of_the_mesh(&object.api_version) => return Ok(Self::NotYet),
             Object::Other(_) => return Ok(Self::None),
         };
-        let ignored = Vec::new();
         Ok(Self::Read { object, ignored })
     }
 

@@ -34,6 +34,15 @@ pub enum Effect {
 }
 
 impl Effect {
+    /// As a label of a metric.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::LastGoodStateKept => "last_good_state_kept",
+            Self::ObjectIgnored => "object_ignored",
+            Self::FieldIgnored => "field_ignored",
+        }
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             Self::LastGoodStateKept => "what was said before stands",

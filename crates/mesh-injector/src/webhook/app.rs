@@ -88,7 +88,7 @@ impl App {
         let roots = app.follow_roots(client.as_ref());
         let serving = app.keep_certificate(&roots)?;
         if let Some(client) = client {
-            app.register(&client, &roots);
+            app.register(&client, &roots, &serving);
             app.watch_nodes(client);
         }
         app.serve(https, monitoring, &serving)?;
@@ -159,7 +159,7 @@ impl App {
         Ok(serving)
     }
 
-    fn register(&self, client: &Client, roots: &Roots) {
+    fn register(&self, client: &Client, roots: &Roots, serving: &Arc<Serving>) {
         for name in &self.command.webhook_config {
             let first = self.webhook.readiness.condition(
                 "webhook configuration",
@@ -171,7 +171,7 @@ impl App {
                     client.clone(),
                     name.clone(),
                     roots.clone(),
-                    self.webhook.metrics.clone(),
+                    (serving.clone(), registration::GRACE),
                     first,
                     self.shutdown.clone(),
                 ),
@@ -271,5 +271,7 @@ async fn client(command: &Command) -> Result<Client> {
         None => Config::from_kubeconfig(&options).await?,
     };
     config.read_timeout = Some(API_READ_TIMEOUT);
+    // Whoever asks tries again in its own time and says why; kube's own retries would do neither.
+    config.default_retry = false;
     Ok(Client::try_from(config)?)
 }

@@ -1,9 +1,11 @@
 //! The certificate that port 15017 shows: files that somebody renews, or one of the mesh's authority that we renew.
 //!
 //! A new one counts from the next handshake on; connections that stand keep theirs. One that does not fit our name is
-//! never put into service: the API server would refuse each review.
+//! never put into service, nor one that the caBundle of our webhook configuration does not vouch for while the old one can
+//! still serve: the API server would refuse each review.
 
 use std::{
+    collections::BTreeMap,
     io,
     path::PathBuf,
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -12,6 +14,7 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use mesh_runtime::{readiness::Condition, shutdown::Shutdown};
+use parking_lot::Mutex;
 use rustls::{
     ServerConfig,
     crypto::CryptoProvider,
@@ -19,9 +22,9 @@ use rustls::{
     sign::CertifiedKey,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
-use tokio::time::sleep;
+use tokio::{sync::watch, time::sleep};
 
-use super::{authority::Authority, metrics::Metrics, roots::Roots};
+use super::{authority::Authority, metrics::Metrics, roots::Roots, trust};
 
 /// How often files are looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -71,6 +74,9 @@ pub enum Error {
         #[source]
         source: rustls::Error,
     },
+    /// The API server would not trust it yet.
+    #[error("the caBundle of the webhook configuration does not trust the new certificate yet")]
+    Early,
     /// The authority gave none.
     #[error(transparent)]
     Authority(#[from] super::authority::Error),
@@ -87,6 +93,10 @@ pub struct Serving {
     current: ArcSwapOption<CertifiedKey>,
     name: ServerName<'static>,
     metrics: Arc<Metrics>,
+    /// Which caBundles stand, by webhook configuration.
+    standing: Mutex<BTreeMap<String, Vec<String>>>,
+    /// How many certificates have been put into service.
+    installed: watch::Sender<u64>,
 }
 
 impl Serving {
@@ -96,6 +106,8 @@ impl Serving {
             current: ArcSwapOption::empty(),
             name,
             metrics,
+            standing: Mutex::default(),
+            installed: watch::channel(0).0,
         })
     }
 
@@ -129,11 +141,51 @@ impl Serving {
         let parsed = ParsedCertificate::try_from(leaf).map_err(unfit)?;
         rustls::client::verify_server_name(&parsed, &self.name).map_err(unfit)?;
         let certified = CertifiedKey::from_der(chain, key, &provider()).map_err(unfit)?;
+        if self.is_early(&certified) {
+            return Err(Error::Early);
+        }
         self.current.store(Some(Arc::new(certified)));
+        self.installed.send_modify(|number| *number += 1);
         self.metrics.certificates.fetch_add(1, Relaxed);
         let seconds = end.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         self.metrics.certificate_end.store(seconds, Relaxed);
         Ok((begin, end))
+    }
+
+    /// Notes which caBundles the webhook configuration `name` has.
+    pub fn note_bundles(&self, name: &str, bundles: Vec<String>) {
+        self.standing.lock().insert(name.to_owned(), bundles);
+    }
+
+    /// Counters.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Tells when another certificate is in service.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.installed.subscribe()
+    }
+
+    /// Whether who trusts `bundle` (PEM) trusts the certificate in service; so is none.
+    pub fn is_trusted_by(&self, bundle: &str) -> bool {
+        let current = self.current.load();
+        let trusts =
+            |certified: &Arc<CertifiedKey>| trust::trusts(bundle, &certified.cert, &self.name);
+        current.as_ref().is_none_or(trusts)
+    }
+
+    /// Whether the API server trusts the certificate in service, and would not trust this one.
+    fn is_early(&self, new: &CertifiedKey) -> bool {
+        let (standing, current) = (self.standing.lock(), self.current.load());
+        let Some(current) = current.as_ref() else {
+            return false;
+        };
+        let mut bundles = standing.values().flatten();
+        bundles.any(|bundle| {
+            let trusts = |chain| trust::trusts(bundle, chain, &self.name);
+            trusts(&current.cert) && !trusts(&new.cert)
+        })
     }
 }
 
@@ -186,7 +238,8 @@ async fn follow_files(chain: PathBuf, key: PathBuf, serving: &Serving, first: Co
         if last.as_ref() != Some(&seen) {
             let installed = now.and_then(|pem| serving.install(&pem));
             report(installed.as_ref().map(|(_, end)| *end), &mut first);
-            last = Some(seen);
+            // What comes too early is tried again.
+            last = Some(seen).filter(|_| !matches!(installed, Err(Error::Early)));
         }
         sleep(INTERVAL).await;
     }

@@ -2,6 +2,9 @@
 //!
 //! The configuration is installed without it, because only a running control plane knows its roots. Whoever edits it away
 //! (a GitOps tool, a person) gets it back at once. Nothing else of the configuration is touched, and no other one.
+//!
+//! When the roots change, the old ones stay beside the new ones for a while, and as long as our certificate needs them: until
+//! all replicas have a certificate of the new ones in service, so that no review fails in between.
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
@@ -14,12 +17,17 @@ use kube::{
 use mesh_api::k8s::{ByteString, api::admissionregistration::v1::MutatingWebhookConfiguration};
 use mesh_runtime::{readiness::Condition, shutdown::Shutdown};
 use serde_json::{Value, json};
-use tokio::{sync::watch, time::Duration};
+use tokio::{
+    sync::watch,
+    time::{Duration, Instant},
+};
 
-use super::{metrics::Metrics, roots::Roots};
+use super::{certificate::Serving, roots::Roots, trust};
 
 /// Under which our changes stand in `managedFields`.
 const MANAGER: &str = "mesh-injector";
+/// How long the old roots stay beside the new ones, which is more than enough for the other replicas to renew.
+pub const GRACE: Duration = Duration::from_secs(30);
 /// Pause after a patch that was refused.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -28,14 +36,15 @@ pub async fn run(
     client: Client,
     name: String,
     roots: Roots,
-    metrics: Arc<Metrics>,
+    (serving, grace): (Arc<Serving>, Duration),
     first: Condition,
     shutdown: Shutdown,
 ) {
     let registration = Registration {
         api: Api::all(client),
         name,
-        metrics,
+        serving,
+        grace,
     };
     tokio::select! {
         () = registration.keep(roots, first) => {}
@@ -46,7 +55,14 @@ pub async fn run(
 struct Registration {
     api: Api<MutatingWebhookConfiguration>,
     name: String,
-    metrics: Arc<Metrics>,
+    serving: Arc<Serving>,
+    grace: Duration,
+}
+
+/// What the API server should trust, and whether what it trusted before has to stay for now.
+struct Wanted {
+    roots: Arc<str>,
+    and_before: bool,
 }
 
 /// The configuration as it stands; `Unknown` until the first list.
@@ -60,16 +76,28 @@ enum Standing {
 impl Registration {
     async fn keep(&self, mut roots: Roots, first: Condition) {
         let (seen, mut standing) = watch::channel(Standing::Unknown);
+        let mut certificates = self.serving.changes();
         let repair = async {
             let mut first = Some(first);
+            // The roots of before, and until when they stay.
+            let (mut known, mut until) = (None, None::<Instant>);
             loop {
                 let now = standing.borrow_and_update().clone();
-                let pause = match self.repair(&now, &roots) {
+                self.note(&now);
+                let current = roots.borrow_and_update().clone();
+                if known.is_some() && known != current {
+                    until = Some(Instant::now() + self.grace);
+                }
+                known.clone_from(&current);
+                until = until.filter(|until| *until > Instant::now());
+                let and_before = until.is_some();
+                let wanted = current.map(|roots| Wanted { roots, and_before });
+                let pause = match self.repair(&now, wanted.as_ref()) {
                     None => None,
                     Some(patch) => self.apply(patch, &mut first).await.err(),
                 };
                 if pause.is_none()
-                    && self.is_settled(&now, &roots)
+                    && self.is_settled(&now, wanted.as_ref())
                     && let Some(condition) = first.take()
                 {
                     condition.met();
@@ -77,7 +105,9 @@ impl Registration {
                 tokio::select! {
                     changed = standing.changed() => if changed.is_err() { return },
                     changed = roots.changed() => if changed.is_err() { return },
+                    changed = certificates.changed() => if changed.is_err() { return },
                     () = tokio::time::sleep(pause.unwrap_or(Duration::MAX)), if pause.is_some() => {}
+                    () = tokio::time::sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {}
                 }
             }
         };
@@ -121,21 +151,44 @@ impl Registration {
         Standing::Absent
     }
 
-    fn is_settled(&self, standing: &Standing, roots: &Roots) -> bool {
+    fn is_settled(&self, standing: &Standing, wanted: Option<&Wanted>) -> bool {
         match standing {
             Standing::Unknown => false,
             Standing::Absent => true,
-            Standing::Present(_) => {
-                roots.borrow().is_some() && self.repair(standing, roots).is_none()
-            }
+            Standing::Present(_) => wanted.is_some() && self.repair(standing, wanted).is_none(),
         }
     }
 
-    fn repair(&self, standing: &Standing, roots: &Roots) -> Option<Value> {
+    fn repair(&self, standing: &Standing, wanted: Option<&Wanted>) -> Option<Value> {
         let Standing::Present(configuration) = standing else {
             return None;
         };
-        repair(configuration, roots.borrow().as_deref()?)
+        let wanted = wanted?;
+        repair(configuration, |before| self.bundle(wanted, before))
+    }
+
+    /// What an entry that trusts `before` should trust.
+    fn bundle(&self, wanted: &Wanted, before: &str) -> String {
+        let Wanted { roots, and_before } = wanted;
+        let needed = !self.serving.is_trusted_by(roots) && self.serving.is_trusted_by(before);
+        match *and_before || needed {
+            true => trust::union(roots, before),
+            false => (**roots).to_owned(),
+        }
+    }
+
+    /// Tells who puts certificates into service what they have to be trusted by.
+    fn note(&self, standing: &Standing) {
+        let bundles = match standing {
+            Standing::Unknown | Standing::Absent => Vec::new(),
+            Standing::Present(configuration) => {
+                let entries = configuration.webhooks.iter().flatten();
+                entries
+                    .map(|entry| text(&entry.client_config.ca_bundle))
+                    .collect()
+            }
+        };
+        self.serving.note_bundles(&self.name, bundles);
     }
 
     /// Applies `patch`, or says how long to wait before the next attempt.
@@ -148,7 +201,7 @@ impl Registration {
         let applied = self.api.patch(&self.name, &params, &patch).await;
         match applied {
             Ok(_) => {
-                self.metrics.registrations.fetch_add(1, Relaxed);
+                self.serving.metrics().registrations.fetch_add(1, Relaxed);
                 tracing::info!(
                     name = self.name,
                     "the caBundle of the webhook configuration is set"
@@ -171,19 +224,31 @@ impl Registration {
     }
 }
 
-/// A strategic merge patch that gives every entry `bundle`; `None` if each has it. It holds the version that it was made
-/// for, so that an entry that has just been removed does not come back.
-fn repair(configuration: &MutatingWebhookConfiguration, bundle: &str) -> Option<Value> {
-    let bundle = ByteString(bundle.as_bytes().to_vec());
+/// A strategic merge patch that gives every entry the bundle that `wanted` says for the one that it has; `None` if each has
+/// it. It holds the version that it was made for, so that an entry that has just been removed does not come back.
+fn repair(
+    configuration: &MutatingWebhookConfiguration,
+    wanted: impl Fn(&str) -> String,
+) -> Option<Value> {
     let webhooks = configuration.webhooks.iter().flatten();
-    let wrong =
-        webhooks.filter(|webhook| webhook.client_config.ca_bundle.as_ref() != Some(&bundle));
+    let wrong = webhooks.filter_map(|webhook| {
+        let before = &webhook.client_config.ca_bundle;
+        let bundle = ByteString(wanted(&text(before)).into_bytes());
+        (before.as_ref() != Some(&bundle)).then_some((webhook, bundle))
+    });
     let entries: Vec<_> = wrong
-        .map(|webhook| json!({"name": webhook.name, "clientConfig": {"caBundle": bundle}}))
+        .map(
+            |(webhook, bundle)| json!({"name": webhook.name, "clientConfig": {"caBundle": bundle}}),
+        )
         .collect();
     let version = &configuration.metadata.resource_version;
     (!entries.is_empty())
         .then(|| json!({"metadata": {"resourceVersion": version}, "webhooks": entries}))
+}
+
+fn text(bundle: &Option<ByteString>) -> String {
+    let bytes = bundle.as_ref().map(|bundle| bundle.0.as_slice());
+    String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
 }
 
 #[cfg(test)]
@@ -206,7 +271,9 @@ mod tests {
 
     #[test]
     fn entries_without_the_bundle_get_it() {
-        let patch = repair(&configuration(&[Some("new"), None, Some("old")]), "new");
+        let patch = repair(&configuration(&[Some("new"), None, Some("old")]), |_| {
+            "new".into()
+        });
         let patch = patch.expect("a patch");
         let names: Vec<_> = patch["webhooks"]
             .as_array()
@@ -221,7 +288,10 @@ mod tests {
 
     #[test]
     fn what_is_right_stays() {
-        assert_eq!(repair(&configuration(&[Some("new"); 3]), "new"), None);
-        assert_eq!(repair(&configuration(&[]), "new"), None);
+        assert_eq!(
+            repair(&configuration(&[Some("new"); 3]), |_| "new".into()),
+            None
+        );
+        assert_eq!(repair(&configuration(&[]), |_| "new".into()), None);
     }
 }

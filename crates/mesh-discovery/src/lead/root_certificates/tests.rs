@@ -26,7 +26,7 @@ async fn eventually(what: &str, is: impl Fn() -> bool) {
 
 async fn authority(api: &ApiServer) -> CertificateAuthority {
     let secret = CaSecret::new(api.client(), "istio-system");
-    CertificateAuthority::open_secret(secret, "cluster.local", Lifetime::default())
+    CertificateAuthority::open_secret(secret, "cluster.local", Lifetime::default(), |_| ())
         .await
         .expect("authority")
 }
@@ -37,7 +37,8 @@ async fn every_namespace_has_the_roots_whatever_happens_to_them() {
     api.apply(&(namespace("a") + &namespace("b")));
     let authority = authority(&api).await;
     let mut tasks = JoinSet::new();
-    tasks.spawn(RootCertificates::new(api.client(), authority.changes()).run());
+    tasks
+        .spawn(RootCertificates::new(api.client(), Watchers::default(), authority.changes()).run());
     let roots = authority.authority().roots().to_pem();
     let right = |ns: &str| says(&api, ns).as_ref() == Some(&roots);
     eventually("both have them", || right("a") && right("b")).await;
@@ -60,7 +61,8 @@ async fn f17_a_changed_root_goes_to_every_namespace() {
     api.apply(&(namespace("a") + &namespace("b")));
     let authority = authority(&api).await;
     let mut tasks = JoinSet::new();
-    tasks.spawn(RootCertificates::new(api.client(), authority.changes()).run());
+    tasks
+        .spawn(RootCertificates::new(api.client(), Watchers::default(), authority.changes()).run());
     eventually("the first roots", || says(&api, "b").is_some()).await;
     api.delete("secrets", "istio-system", crate::ca::secret::NAME);
     let first = authority.authority().roots().to_pem();

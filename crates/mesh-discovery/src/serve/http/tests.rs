@@ -1,7 +1,8 @@
 use super::*;
 use crate::{
     serve::debug::About,
-    testing::{problem, secure::Secure, service, slice},
+    testing::{api::Api, log::Log, problem, secure::Secure, service, slice},
+    watch::{Cluster, Folder, Problem, Source, Watchers},
 };
 use mesh_runtime::readiness::Readiness;
 use mesh_xds::{ads::ResourceType, json};
@@ -22,11 +23,15 @@ struct Server {
 }
 
 async fn server() -> Server {
+    server_with(watch::channel(Arc::from([problem()])).1).await
+}
+
+async fn server_with(problems: watch::Receiver<Arc<[Problem]>>) -> Server {
     let secure = Secure::serving(&(service("web") + &slice("web", &["10.0.0.1"]))).await;
     let readiness = Readiness::new();
     let pages = Arc::new(Pages {
         hub: secure.plane.hub.clone(),
-        problems: watch::channel(Arc::from([problem()])).1,
+        problems,
         readiness: readiness.clone(),
         authenticator: OnceLock::from(secure.authenticator.clone()),
         about: About {
@@ -237,4 +242,98 @@ async fn sec_42_nothing_can_be_changed_and_garbage_is_refused() {
     let (status, _) = server.raw(&format!("GET /{huge} HTTP/1.1\r\n\r\n")).await;
     assert!(status == 431 || status == 414, "{status}");
     assert_eq!(server.get("/ready").await.0, 200);
+}
+
+const UNUSABLE: &str = "---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: v, namespace: test}
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: p, namespace: test}
+spec: {mtls: {mode: SOMETIMES}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: s, namespace: test}
+spec: {clusterIP: 10.1.0.9, ports: [{name: http, port: 70000}]}
+";
+
+/// What of [`UNUSABLE`] has to be said: the object, and why.
+const SAID: [[&str; 2]; 3] = [
+    ["VirtualService test/v", "does not execute"],
+    ["PeerAuthentication test/p", "spec.mtls.mode"],
+    ["Service test/s", "spec.ports[0].port: 70000"],
+];
+
+#[tokio::test]
+async fn what_cannot_be_used_of_a_cluster_is_named_in_log_metric_and_page() {
+    let log = Log::capture();
+    let api = Api::start().await;
+    let definition = |plural: &str, group: &str, kind: &str| {
+        format!(
+            "---\napiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {{name: {plural}.{group}}}\nspec: {{group: {group}, names: {{plural: {plural}, kind: {kind}}}}}\n"
+        )
+    };
+    api.apply(&definition(
+        "virtualservices",
+        "networking.istio.io",
+        "VirtualService",
+    ));
+    api.apply(&definition(
+        "peerauthentications",
+        "security.istio.io",
+        "PeerAuthentication",
+    ));
+    api.apply(UNUSABLE);
+    let (client, watchers) = (api.client(), Watchers::default());
+    let mut cluster = Cluster::new(&client, &watchers, "istio-system", &Readiness::new());
+    let mut problems = cluster.problems();
+    let all = tokio::time::timeout(std::time::Duration::from_secs(10), async {
+        while problems.borrow_and_update().len() < SAID.len() {
+            tokio::select! {
+                _ = problems.changed() => {}
+                _ = cluster.next() => {}
+            }
+        }
+    });
+    all.await.expect("all are named in time");
+    let server = server_with(problems).await;
+    let (_, metrics) = server.get("/metrics").await;
+    assert!(metrics.contains("pilot_config_errors 3\n"), "{metrics}");
+    let configz = server.json("/debug/configz").await;
+    for [object, why] in SAID {
+        assert_eq!(log.lines_with(&["WARN", object, why]).len(), 1, "{object}");
+        let named = format!("pilot_config_problems{{place=\"{object}\",");
+        assert!(metrics.contains(&named), "{named} in\n{metrics}");
+        let shown = configz["problems"].as_array().expect("a list").iter();
+        let shown = shown.filter(|p| p["file"] == *object);
+        let reasons: Vec<_> = shown.map(|p| p["reason"].to_string()).collect();
+        assert!(
+            reasons.len() == 1 && reasons[0].contains(why),
+            "{reasons:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_used_of_a_folder_is_named_in_metric_and_page() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in ["v", "p", "s"].iter().zip(UNUSABLE.split("---\n").skip(1)) {
+        std::fs::write(folder.path().join(format!("{name}.yaml")), text).expect("written");
+    }
+    let mut source = Folder::open(folder.path()).expect("a folder");
+    source.next().await.expect("changes");
+    let server = server_with(source.problems()).await;
+    let (_, metrics) = server.get("/metrics").await;
+    assert!(metrics.contains("pilot_config_errors 3\n"), "{metrics}");
+    let configz = server.json("/debug/configz").await.to_string();
+    for (file, [_, why]) in ["v.yaml", "p.yaml", "s.yaml"].iter().zip(SAID) {
+        assert!(
+            metrics.contains(&format!("{{place=\"{file}\",")),
+            "{metrics}"
+        );
+        assert!(configz.contains(file) && configz.contains(why), "{configz}");
+    }
 }

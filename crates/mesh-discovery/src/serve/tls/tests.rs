@@ -1,14 +1,19 @@
 //! Port 15012 as clients meet it.
 
+use crate::ca::authority::Authority;
 use crate::testing::{
     node_id,
-    secure::{Identity, Secure, connect},
+    secure::{Identity, Secure, channel, client_config, connect, connect_with},
     service, slice,
     tokens::{claims, sign},
 };
 use mesh_xds::ads::ResourceType;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, KeyUsagePurpose};
 use serde_json::json;
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -174,5 +179,165 @@ async fn the_server_is_not_trusted_by_the_roots_of_another() {
         connect(ours.address, roots, None::<&Identity>)
             .await
             .is_err()
+    );
+}
+
+/// A root and its key, in PEM.
+type Root = (String, String);
+
+/// Writes the authority's files, as who rotates by hand does, and has them read.
+async fn rotate(plane: &Secure, signs: &Root, trusted: &[&Root]) {
+    let trusted: String = trusted
+        .iter()
+        .map(|(certificate, _)| certificate.as_str())
+        .collect();
+    let files = [
+        ("ca-cert.pem", &signs.0),
+        ("ca-key.pem", &signs.1),
+        ("root-cert.pem", &trusted),
+    ];
+    for (name, text) in files {
+        std::fs::write(plane.directory.path().join(name), text).expect("written");
+    }
+    assert!(plane.authority.reload().await.expect("read"));
+    assert!(plane.certificate.renew(SystemTime::now()).expect("renewed"));
+}
+
+fn root_in_force(plane: &Secure) -> Root {
+    let read = |name| std::fs::read_to_string(plane.directory.path().join(name)).expect("read");
+    (read("ca-cert.pem"), read("ca-key.pem"))
+}
+
+/// Has a certificate issued to a workload that trusts `roots`.
+async fn workload(plane: &Secure, roots: rustls::RootCertStore) -> Identity {
+    let stream = connect(plane.address, roots, None)
+        .await
+        .expect("the server is trusted");
+    let token = plane.token("test", "web");
+    let issued = plane.certify(channel(stream).await, Some(&token)).await;
+    issued.expect("issued")
+}
+
+/// Whether a workload gets in, by its certificate and the roots that it was told.
+async fn gets_in(plane: &Secure, workload: &Identity) -> bool {
+    passes(plane, client_config(workload.roots(), Some(workload))).await
+}
+
+async fn passes(plane: &Secure, client: Arc<rustls::ClientConfig>) -> bool {
+    let Ok(mut stream) = connect_with(plane.address, client).await else {
+        return false;
+    };
+    // TLS 1.3 tells the client with the first read, which is else the server's first HTTP/2 frame.
+    stream.read_exact(&mut [0]).await.is_ok()
+}
+
+#[tokio::test]
+async fn f17_a_root_is_replaced_under_clients_that_stay_connected() {
+    let plane = plane().await;
+    let old = root_in_force(&plane);
+    let new = Authority::self_signed("cluster.local", SystemTime::now()).expect("a root");
+    let early = workload(&plane, crate::testing::secure::roots(&old.0)).await;
+    let stream = connect(plane.address, early.roots(), Some(&early)).await;
+    let channel = channel(stream.expect("connected")).await;
+    let delta = plane.delta(channel, None, node_id("a", "10.0.1.1")).await;
+    let mut delta = delta.expect("opened");
+    delta.subscribe(ResourceType::Cluster, &["*"]).await;
+    delta.next().await;
+    let web = "outbound|80||web.test.svc.cluster.local";
+    delta.subscribe(ResourceType::Endpoint, &[web]).await;
+    delta.next().await;
+    let mut address = 1;
+    let mut is_served = async || {
+        address += 1;
+        plane
+            .plane
+            .apply(&slice("web", &[&format!("10.0.0.{address}")]))
+            .await;
+        assert_eq!(delta.next().await.resources[0].name, web);
+    };
+
+    rotate(&plane, &old, &[&old, &new]).await;
+    is_served().await;
+    assert!(
+        gets_in(&plane, &early).await,
+        "it trusts the old root, which still signs"
+    );
+    let between = workload(&plane, early.roots()).await;
+    assert_eq!(
+        between.roots().len(),
+        2,
+        "whoever renews hears of the new root"
+    );
+
+    rotate(&plane, &new, &[&old, &new]).await;
+    is_served().await;
+    assert!(
+        gets_in(&plane, &between).await,
+        "a certificate of the old root is still taken"
+    );
+    assert!(
+        !gets_in(&plane, &early).await,
+        "who has not renewed does not know the server any more"
+    );
+    let late = workload(&plane, between.roots()).await;
+    assert!(gets_in(&plane, &late).await);
+    let remembers = client_config(between.roots(), Some(&between));
+    assert!(
+        passes(&plane, remembers.clone()).await,
+        "it has a ticket now"
+    );
+
+    rotate(&plane, &new, &[&new]).await;
+    is_served().await;
+    assert!(gets_in(&plane, &late).await);
+    assert!(!gets_in(&plane, &between).await, "the old root is refused");
+    assert!(
+        !passes(&plane, remembers).await,
+        "and so is a ticket of before"
+    );
+    assert_eq!(
+        plane.plane.hub.connections.count(),
+        1,
+        "the first stream stands"
+    );
+}
+
+#[tokio::test]
+async fn f18_an_authority_that_has_ended_says_so_and_goes_on_when_it_is_replaced() {
+    let plane = plane().await;
+    let ends = SystemTime::now() + Duration::from_secs(3);
+    let key = KeyPair::generate().expect("key");
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    params.not_after = ends.into();
+    let certificate = params.self_signed(&key).expect("signed").pem();
+    let (good, short) = (root_in_force(&plane), (certificate, key.serialize_pem()));
+    rotate(&plane, &short, &[&short, &good]).await;
+    let standing = plane.channel(None).await;
+    let token = plane.token("test", "web");
+    assert!(plane.certify(standing.clone(), Some(&token)).await.is_ok());
+    let left = ends.duration_since(SystemTime::now()).unwrap_or_default();
+    tokio::time::sleep(left + Duration::from_secs(1)).await;
+    let refused = plane.certify(standing.clone(), Some(&token)).await;
+    let refused = refused.map(|_| ()).expect_err("it has ended");
+    assert_eq!(refused.code(), Code::Unavailable);
+    assert!(
+        refused.message().contains("has expired"),
+        "{}",
+        refused.message()
+    );
+    let own = plane
+        .certificate
+        .renew(SystemTime::now() + Duration::from_secs(1));
+    let own = own.expect_err("nor is there one for the server");
+    assert!(std::error::Error::source(&own).is_some(), "{own}");
+    rotate(&plane, &good, &[&good]).await;
+    assert!(plane.certify(standing, Some(&token)).await.is_ok());
+    assert!(
+        plane
+            .certify(plane.channel(None).await, Some(&token))
+            .await
+            .is_ok()
     );
 }

@@ -41,6 +41,8 @@ impl Access {
     pub async fn connect(&self) -> Result<Client, AccessError> {
         let mut config = self.config().await?;
         config.read_timeout = Some(READ_TIMEOUT);
+        // Whoever asks tries again in its own time and says why; kube's own retries would do neither.
+        config.default_retry = false;
         tracing::info!(server = %config.cluster_url, "reading a cluster");
         Client::try_from(config).map_err(AccessError::Client)
     }

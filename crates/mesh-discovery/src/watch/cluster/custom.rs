@@ -6,7 +6,7 @@
 use super::{
     super::{
         Effect,
-        patience::Patience,
+        patience::Watchers,
         reading::{Place, Reading, not_executed},
     },
     Heard, Topic, Watch,
@@ -39,11 +39,16 @@ pub(super) fn is_executed(topic: &Topic) -> bool {
 }
 
 /// Watches a kind.
-pub(super) fn watch(client: &Client, topic: Topic, kind: &ApiResource, executed: bool) -> Watch {
+pub(super) fn watch(
+    (client, watchers): (&Client, &Watchers),
+    topic: Topic,
+    kind: &ApiResource,
+    executed: bool,
+) -> Watch {
     let client = client.clone();
     if executed {
         let (api, kind) = (Api::all_with(client, kind), kind.clone());
-        let events = watcher(api, config()).backoff(Patience::default());
+        let events = watcher(api, config()).backoff(watchers.join());
         let heard = events.map(move |event| {
             Heard::Of(
                 topic.clone(),
@@ -54,7 +59,7 @@ pub(super) fn watch(client: &Client, topic: Topic, kind: &ApiResource, executed:
     }
     let api = Api::<PartialObjectMeta<DynamicObject>>::all_with(client, kind);
     let kind = kind.clone();
-    let events = watcher(api, config()).backoff(Patience::default());
+    let events = watcher(api, config()).backoff(watchers.join());
     let heard = events.map(move |event| {
         Heard::Of(
             topic.clone(),

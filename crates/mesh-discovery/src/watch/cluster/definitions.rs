@@ -3,7 +3,7 @@
 //! Names of definitions are watched; the API server is then asked which versions it serves. A definition that is new is
 //! not served at once, so it is asked again until every kind is there.
 
-use super::super::{delta::is_group_of_the_mesh, patience::Patience};
+use super::super::{delta::is_group_of_the_mesh, patience::Watchers};
 use futures_util::{
     Stream, StreamExt,
     stream::{self, BoxStream},
@@ -29,9 +29,10 @@ type Definition = PartialObjectMeta<CustomResourceDefinition>;
 /// All kinds of the mesh's groups that there are, whenever they change. The first time also if there are none.
 pub(super) fn kinds(
     client: Client,
-) -> impl Stream<Item = Result<Vec<ApiResource>, watcher::Error>> + Send {
+    watchers: &Watchers,
+) -> impl Stream<Item = Result<Vec<ApiResource>, watcher::Error>> + Send + use<> {
     let all = Api::<Definition>::all(client.clone());
-    let events = watcher(all, super::kinds::config()).backoff(Patience::default());
+    let events = watcher(all, super::kinds::config()).backoff(watchers.join());
     let mut names = Names::default();
     let changes = events.filter_map(move |event| {
         let changed = match event {

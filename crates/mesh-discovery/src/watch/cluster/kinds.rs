@@ -5,7 +5,7 @@
 use super::{
     super::{
         WATCH_SECONDS,
-        patience::Patience,
+        patience::Watchers,
         reading::{Place, Reading},
     },
     Heard, Watch,
@@ -31,7 +31,11 @@ use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 
 /// All kinds that are always there.
-pub(super) fn watches(client: &Client, namespace: &str) -> Vec<(&'static str, Watch)> {
+pub(super) fn watches(
+    client: &Client,
+    watchers: &Watchers,
+    namespace: &str,
+) -> Vec<(&'static str, Watch)> {
     let running = config().fields("status.phase!=Failed,status.phase!=Succeeded");
     let settings = config().fields("metadata.name=istio");
     let config_maps = Api::namespaced(client.clone(), namespace);
@@ -39,7 +43,7 @@ pub(super) fn watches(client: &Client, namespace: &str) -> Vec<(&'static str, Wa
         watch(
             "services",
             Api::all(client.clone()),
-            config(),
+            (config(), watchers),
             |mut o: Service| {
                 trim::service(&mut o);
                 Object::Service(Box::new(o))
@@ -48,29 +52,39 @@ pub(super) fn watches(client: &Client, namespace: &str) -> Vec<(&'static str, Wa
         watch(
             "endpointslices",
             Api::all(client.clone()),
-            config(),
+            (config(), watchers),
             |mut o: EndpointSlice| {
                 trim::endpoint_slice(&mut o);
                 Object::EndpointSlice(Box::new(o))
             },
         ),
-        watch("pods", Api::all(client.clone()), running, |mut o: Pod| {
-            trim::pod(&mut o);
-            Object::Pod(Box::new(o))
-        }),
+        watch(
+            "pods",
+            Api::all(client.clone()),
+            (running, watchers),
+            |mut o: Pod| {
+                trim::pod(&mut o);
+                Object::Pod(Box::new(o))
+            },
+        ),
         watch(
             "nodes",
             Api::all(client.clone()),
-            config(),
+            (config(), watchers),
             |mut o: Node| {
                 trim::node(&mut o);
                 Object::Node(Box::new(o))
             },
         ),
-        watch("configmaps", config_maps, settings, |mut o: ConfigMap| {
-            trim::metadata(&mut o.metadata);
-            Object::ConfigMap(Box::new(o))
-        }),
+        watch(
+            "configmaps",
+            config_maps,
+            (settings, watchers),
+            |mut o: ConfigMap| {
+                trim::metadata(&mut o.metadata);
+                Object::ConfigMap(Box::new(o))
+            },
+        ),
     ]
 }
 
@@ -81,7 +95,7 @@ pub(super) fn config() -> watcher::Config {
 fn watch<K>(
     topic: &'static str,
     api: Api<K>,
-    config: watcher::Config,
+    (config, watchers): (watcher::Config, &Watchers),
     object: fn(K) -> Object,
 ) -> (&'static str, Watch)
 where
@@ -94,7 +108,7 @@ where
         };
         Reading::of(object(k), Vec::new(), &place)
     };
-    let events = watcher(api, config).backoff(Patience::default());
+    let events = watcher(api, config).backoff(watchers.join());
     let reports = events.map(move |event| Heard::Of(topic.into(), Report::of(event, read)));
     (topic, reports.boxed())
 }

@@ -149,7 +149,10 @@ impl Known {
             Report::Seen(name, reading) => told.seen(name, *reading).into_iter().collect(),
             Report::Gone(name) => told.gone(&name).into_iter().collect(),
             Report::Complete => told.complete(topic),
-            Report::Failed(error) => told.failed(topic, &error),
+            Report::Failed(error) => {
+                told.failed(topic, &error);
+                Vec::new()
+            }
         };
         self.problems_changed |= std::mem::take(&mut told.problems_changed);
         if self.custom.is_some() {
@@ -217,12 +220,9 @@ impl Told {
         unseen.iter().filter_map(|name| self.gone(name)).collect()
     }
 
-    /// A kind that is not there (any more) has no objects to wait for.
-    fn failed(&mut self, topic: &Topic, error: &watcher::Error) -> Vec<Delta> {
-        if self.unlisted.is_none() && is_not_found(error) {
-            self.listed = Some(BTreeSet::new());
-            return self.complete(topic);
-        }
+    /// What is known stays, whatever the answer: a server that starts says of kinds that they are not there, and whether
+    /// one is gone its definition tells.
+    fn failed(&mut self, topic: &Topic, error: &watcher::Error) {
         let reason = reason(error);
         if let Some(unlisted) = &self.unlisted {
             unlisted.explain(format!("cannot be listed: {reason}"));
@@ -231,7 +231,6 @@ impl Told {
             tracing::warn!(%topic, reason, "the watch has failed and will try again");
         }
         self.failure = Some(reason);
-        Vec::new()
     }
 }
 
@@ -242,15 +241,6 @@ fn difference(before: Option<&Stored>, now: Option<&Stored>) -> Option<Delta> {
         (Some(before), None) => Some(Delta::Gone(before.kind(), before.name())),
         (None, None) => None,
     }
-}
-
-fn is_not_found(error: &watcher::Error) -> bool {
-    use watcher::Error::{InitialListFailed, WatchStartFailed};
-    matches!(
-        error,
-        InitialListFailed(kube::Error::Api(status)) | WatchStartFailed(kube::Error::Api(status))
-            if status.is_not_found()
-    )
 }
 
 /// The error with its causes, each said once.

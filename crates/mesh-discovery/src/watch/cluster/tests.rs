@@ -1,10 +1,16 @@
 use super::*;
 use crate::{
+    ca::{CertificateAuthority, lifetime::Lifetime, secret::CaSecret},
+    lead::{Election, RootCertificates},
+};
+use crate::{
     testing::{api::Api, service, slice},
     watch::{Kind, ObjectRef, Stored},
 };
 use http::StatusCode;
+use mesh_runtime::shutdown::Shutdown;
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Long enough for a watch to be taken up again.
@@ -13,6 +19,15 @@ const QUIET: Duration = Duration::from_millis(1500);
 fn pod(name: &str, extra: &str) -> String {
     format!(
         "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: test{extra}}}\nspec: {{nodeName: node-1, containers: [{{name: app, image: i}}]}}\nstatus: {{phase: Running, podIP: 10.0.0.1}}\n"
+    )
+}
+
+fn watching(api: &Api, readiness: &Readiness) -> Cluster {
+    Cluster::new(
+        &api.client(),
+        &Watchers::default(),
+        "istio-system",
+        readiness,
     )
 }
 
@@ -41,7 +56,7 @@ async fn all_is_told_first_and_then_what_changes() {
     let api = Api::start().await;
     api.apply(&(service("web") + &slice("web", &["10.0.0.1"]) + &pod("web-0", "")));
     let readiness = Readiness::new();
-    let mut cluster = Cluster::new(&api.client(), "istio-system", &readiness);
+    let mut cluster = watching(&api, &readiness);
     assert!(readiness.check().is_err());
     let all = [
         "+EndpointSlice test/web",
@@ -63,7 +78,7 @@ async fn all_is_told_first_and_then_what_changes() {
 async fn what_nobody_reads_changes_nothing() {
     let api = Api::start().await;
     api.apply(&pod("web-0", ""));
-    let mut cluster = Cluster::new(&api.client(), "istio-system", &Readiness::new());
+    let mut cluster = watching(&api, &Readiness::new());
     let first = next(&mut cluster).await;
     let Delta::Set(Stored::Pod(kept)) = &first[0] else {
         panic!("{first:?}");
@@ -85,7 +100,7 @@ async fn what_nobody_reads_changes_nothing() {
 async fn f13_a_forgotten_version_or_a_disconnect_tells_nothing_but_what_changed() {
     let api = Api::start().await;
     api.apply(&(service("web") + &service("gone") + &pod("web-0", "")));
-    let mut cluster = Cluster::new(&api.client(), "istio-system", &Readiness::new());
+    let mut cluster = watching(&api, &Readiness::new());
     assert_eq!(next(&mut cluster).await.len(), 3);
     api.disconnect();
     assert_quiet(&mut cluster).await;
@@ -108,7 +123,7 @@ async fn f13_a_forgotten_version_or_a_disconnect_tells_nothing_but_what_changed(
 async fn f14_a_server_that_is_away_is_asked_now_and_then_and_costs_nothing() {
     let api = Api::start().await;
     api.apply(&service("web"));
-    let mut cluster = Cluster::new(&api.client(), "istio-system", &Readiness::new());
+    let mut cluster = watching(&api, &Readiness::new());
     assert_eq!(next(&mut cluster).await.len(), 1);
     api.set_broken(Some(StatusCode::INTERNAL_SERVER_ERROR));
     let before = api.requests();
@@ -129,7 +144,7 @@ async fn f04_nothing_is_told_before_every_kind_is_listed_and_ready_says_which_ar
     api.apply(&service("web"));
     api.set_missing("nodes", true);
     let readiness = Readiness::new();
-    let mut cluster = Cluster::new(&api.client(), "istio-system", &readiness);
+    let mut cluster = watching(&api, &readiness);
     assert_quiet(&mut cluster).await;
     let unready = readiness.check().expect_err("not ready").to_string();
     assert!(
@@ -152,7 +167,7 @@ async fn settings_that_are_not_understood_leave_the_old_in_force() {
     };
     api.apply(&settings("trustDomain: a"));
     api.apply(&settings("trustDomain: b").replace("name: istio,", "name: other,"));
-    let mut cluster = Cluster::new(&api.client(), "istio-system", &Readiness::new());
+    let mut cluster = watching(&api, &Readiness::new());
     let problems = cluster.problems();
     assert_eq!(
         names(&next(&mut cluster).await),
@@ -194,7 +209,7 @@ async fn kinds_that_are_missing_do_not_block_and_are_picked_up_when_they_appear(
     let api = Api::start().await;
     api.apply(&service("web"));
     let readiness = Readiness::new();
-    let mut cluster = Cluster::new(&api.client(), "istio-system", &readiness);
+    let mut cluster = watching(&api, &readiness);
     assert_eq!(names(&next(&mut cluster).await), ["+Service test/web"]);
     assert_eq!(readiness.check(), Ok(()));
     // Defined, and served a little later, as by a real API server.
@@ -213,7 +228,7 @@ async fn kinds_that_are_missing_do_not_block_and_are_picked_up_when_they_appear(
 async fn policies_are_listed_before_anything_is_told() {
     let api = Api::start().await;
     api.apply(&(service("web") + &peers_definition() + &peers("STRICT")));
-    let mut cluster = Cluster::new(&api.client(), "istio-system", &Readiness::new());
+    let mut cluster = watching(&api, &Readiness::new());
     let first = next(&mut cluster).await;
     assert_eq!(
         names(&first),
@@ -239,7 +254,7 @@ async fn what_is_not_executed_is_named_and_blocks_nothing() {
     let object = "---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v, namespace: test}\n";
     api.apply(&(service("web") + &defined + object));
     api.apply(&definition("others", "example.org", "Other"));
-    let mut cluster = Cluster::new(&api.client(), "istio-system", &Readiness::new());
+    let mut cluster = watching(&api, &Readiness::new());
     let mut problems = cluster.problems();
     assert_eq!(names(&next(&mut cluster).await), ["+Service test/web"]);
     let named = tokio::time::timeout(PATIENCE, async {
@@ -252,4 +267,150 @@ async fn what_is_not_executed_is_named_and_blocks_nothing() {
     assert_eq!(named[0].place, "VirtualService test/v");
     assert!(named[0].reason.contains("does not execute"), "{named:?}");
     assert_eq!(api.lists("others"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f14_a_policy_stays_while_a_server_that_starts_does_not_know_its_kind() {
+    let api = Api::in_process();
+    api.apply(&(service("web") + &peers_definition() + &peers("STRICT")));
+    let mut cluster = watching(&api, &Readiness::new());
+    assert_eq!(next(&mut cluster).await.len(), 2);
+    api.set_missing("peerauthentications", true);
+    api.forget_versions();
+    let quiet = tokio::time::timeout(Duration::from_secs(300), cluster.next()).await;
+    assert!(quiet.is_err(), "{quiet:?}");
+    api.set_missing("peerauthentications", false);
+    api.apply(&peers("PERMISSIVE"));
+    let changed = tokio::time::timeout(Duration::from_secs(30), cluster.next()).await;
+    let policy = "+PeerAuthentication test/default";
+    assert_eq!(
+        names(&changed.expect("in time").expect("running")),
+        [policy]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn f14_policies_that_cannot_be_listed_are_waited_for_at_the_start_and_hold_up_nothing_later()
+{
+    let api = Api::in_process();
+    api.apply(&(service("web") + &peers_definition() + &peers("STRICT")));
+    api.set_missing("peerauthentications", true);
+    let readiness = Readiness::new();
+    let mut cluster = watching(&api, &readiness);
+    let quiet = tokio::time::timeout(Duration::from_secs(60), cluster.next()).await;
+    assert!(quiet.is_err(), "served without its policies: {quiet:?}");
+    let unready = readiness.check().expect_err("not ready").to_string();
+    assert!(
+        unready.contains("peerauthentications.security.istio.io cannot be listed"),
+        "{unready}"
+    );
+    api.set_missing("peerauthentications", false);
+    assert_eq!(next(&mut cluster).await.len(), 2);
+
+    let api = Api::in_process();
+    api.apply(&service("web"));
+    let mut cluster = watching(&api, &Readiness::new());
+    assert_eq!(next(&mut cluster).await.len(), 1);
+    api.set_missing("peerauthentications", true);
+    api.apply(&peers_definition());
+    let quiet = tokio::time::timeout(Duration::from_secs(60), cluster.next()).await;
+    assert!(quiet.is_err(), "{quiet:?}");
+    api.apply(&service("new"));
+    assert_eq!(names(&next(&mut cluster).await), ["+Service test/new"]);
+}
+
+/// The kinds of a cluster with all of Istio and the Gateway API.
+fn all_kinds() -> String {
+    let kinds = (0..24).map(|n| {
+        definition(
+            &format!("kind{n}s"),
+            "networking.istio.io",
+            &format!("Kind{n}"),
+        )
+    });
+    kinds.collect::<String>() + &peers_definition()
+}
+
+#[tokio::test(start_paused = true)]
+async fn f14_ten_minutes_without_the_api_server_cost_less_than_a_request_a_second() {
+    let api = Api::in_process();
+    api.apply(
+        &(service("web")
+            + &all_kinds()
+            + "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: test}\n"),
+    );
+    let (watchers, readiness, client) = (Watchers::default(), Readiness::new(), api.client());
+    let mut cluster = Cluster::new(&client, &watchers, "istio-system", &readiness);
+    next(&mut cluster).await;
+    let secret = CaSecret::new(client.clone(), "istio-system");
+    let opened =
+        CertificateAuthority::open_secret(secret, "cluster.local", Lifetime::default(), |_| ());
+    let authority = Arc::new(opened.await.expect("an authority"));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(RootCertificates::new(client.clone(), watchers, authority.changes()).run());
+    let election = Election::new(client, "istio-system", "mesh-discovery", "a");
+    tasks.spawn(election.run(Shutdown::new(), std::future::pending::<()>));
+    tasks.spawn(async move {
+        loop {
+            let _ = authority.reload().await;
+            tokio::time::sleep(Duration::from_secs(10)).await;
+        }
+    });
+    let quiet = tokio::time::timeout(Duration::from_secs(60), cluster.next()).await;
+    assert!(quiet.is_err(), "{quiet:?}");
+    for (round, status) in [500, 503, 429].into_iter().enumerate() {
+        api.set_broken(StatusCode::from_u16(status).ok());
+        let before = api.requests();
+        let quiet = tokio::time::timeout(Duration::from_secs(600), cluster.next()).await;
+        assert!(quiet.is_err(), "{quiet:?}");
+        let asked = api.requests() - before;
+        println!("{status}: {asked} requests in 600 s by {} watches", 24 + 9);
+        assert!(asked <= 600, "{status}: {asked} requests in 600 s");
+        assert_eq!(readiness.check(), Ok(()), "it serves from memory");
+        let name = format!("new{round}");
+        api.apply(&service(&name));
+        api.set_broken(None);
+        let back = tokio::time::timeout(Duration::from_secs(90), cluster.next()).await;
+        assert_eq!(
+            names(&back.expect("in time").expect("running")),
+            [format!("+Service test/{name}")]
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn f15_a_slow_server_that_is_busy_and_has_large_objects_is_synced_within_a_minute() {
+    let api = Api::in_process();
+    let large = "x".repeat(1 << 20);
+    let pods: String = (0..5)
+        .map(|n| {
+            pod(
+                &format!("large-{n}"),
+                &format!(", annotations: {{a: {large}}}"),
+            )
+        })
+        .collect();
+    let many: String = (0..300).map(|n| pod(&format!("p{n}"), "")).collect();
+    api.apply(&(service("web") + &pods + &many + &peers_definition() + &peers("STRICT")));
+    api.set_delay(Duration::from_secs(3));
+    api.refuse(StatusCode::TOO_MANY_REQUESTS, 15);
+    let mut cluster = watching(&api, &Readiness::new());
+    let begin = tokio::time::Instant::now();
+    let first = tokio::time::timeout(Duration::from_secs(60), cluster.next()).await;
+    let first = first.expect("within a minute").expect("running");
+    println!(
+        "synced after {:?} with {} requests",
+        begin.elapsed(),
+        api.requests()
+    );
+    assert_eq!(first.len(), 1 + 5 + 300 + 1);
+    let kept: usize = first.iter().map(|delta| format!("{delta:?}").len()).sum();
+    assert!(kept < 2 << 20, "{kept} bytes are kept of 5 MB");
+    // None of the watches waits for another.
+    api.apply(&service("new"));
+    let new = tokio::time::timeout(Duration::from_secs(30), cluster.next()).await;
+    assert_eq!(
+        names(&new.expect("in time").expect("running")),
+        ["+Service test/new"]
+    );
 }
