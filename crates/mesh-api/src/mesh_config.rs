@@ -6,6 +6,7 @@
 mod duration;
 mod proxy_config;
 mod read;
+mod selector;
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use proxy_config::{InterceptionMode, ProxyConfig};
 pub use read::{Invalid, Read, over};
+pub use selector::{LabelSelector, Operator, Requirement};
 
 /// Settings of the whole mesh, as in the key `mesh` of the ConfigMap `istio`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +44,8 @@ pub struct MeshConfig {
     pub connect_timeout: Duration,
     /// Serve the application's metrics together with the proxy's.
     pub enable_prometheus_merge: bool,
+    /// Namespaces that the mesh reads: those that one of the selectors picks by their labels; all if there is no selector.
+    pub discovery_selectors: Vec<LabelSelector>,
 }
 
 impl Default for MeshConfig {
@@ -58,6 +62,7 @@ impl Default for MeshConfig {
             protocol_detection_timeout: Duration::ZERO,
             connect_timeout: Duration::from_secs(10),
             enable_prometheus_merge: true,
+            discovery_selectors: Vec::new(),
         }
     }
 }

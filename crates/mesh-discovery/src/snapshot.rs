@@ -6,6 +6,7 @@
 mod age;
 mod build;
 mod change;
+mod discovered;
 mod endpoints;
 mod peers;
 mod protocol;
@@ -25,7 +26,10 @@ pub use workload::Workload;
 pub use workloads::Workloads;
 
 use mesh_api::{k8s::apimachinery::pkg::apis::meta::v1::ObjectMeta, mesh_config::MeshConfig};
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 /// The world as of one moment. Cloning copies a few pointers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +39,8 @@ pub struct World {
     services: Arc<Services>,
     workloads: Arc<Workloads>,
     peers: Arc<PeerPolicies>,
+    /// Namespaces whose objects count (`discoverySelectors`); `None` if all do.
+    discovered: Option<Arc<BTreeSet<Arc<str>>>>,
     /// By host name of the service.
     endpoints: Arc<HashMap<Arc<str>, Arc<ServiceEndpoints>>>,
 }
@@ -69,6 +75,7 @@ impl World {
             services: Arc::default(),
             workloads: Arc::default(),
             peers: Arc::default(),
+            discovered: None,
             endpoints: Arc::default(),
         }
     }

@@ -5,8 +5,9 @@
 
 use super::{Change, PeerPolicies, Service, ServiceEndpoints, Services, Workload, World};
 use crate::watch::{ObjectRef, Stores, Touched};
-use mesh_api::k8s::api::discovery::v1::Endpoint;
+use mesh_api::{k8s::api::discovery::v1::Endpoint, security::PeerAuthentication};
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     sync::Arc,
@@ -21,6 +22,7 @@ impl World {
             change: Change::default(),
         };
         next.mesh(touched);
+        let touched = &*next.discover(touched);
         next.peers(touched);
         next.services(touched);
         let pods = next.workloads(touched);
@@ -51,11 +53,31 @@ impl Builder<'_> {
         }
     }
 
+    /// What has to be looked at: all, if other namespaces count than before.
+    fn discover<'t>(&mut self, touched: &'t Touched) -> Cow<'t, Touched> {
+        if touched.namespaces.is_empty() && touched.mesh_configs.is_empty() {
+            return Cow::Borrowed(touched);
+        }
+        let discovered = self.world.select(self.stores);
+        if discovered == self.world.discovered {
+            return Cow::Borrowed(touched);
+        }
+        self.world.discovered = discovered;
+        let mut all = self.stores.everything();
+        all.merge(touched.clone());
+        Cow::Owned(all)
+    }
+
     fn peers(&mut self, touched: &Touched) {
         if touched.peer_authentications.is_empty() {
             return;
         }
-        let peers = PeerPolicies::new(self.stores.peer_authentications());
+        let all = self.stores.peer_authentications();
+        let counts = |o: &&PeerAuthentication| {
+            self.world
+                .discovers(&ObjectRef::namespaced(&o.metadata).namespace)
+        };
+        let peers = PeerPolicies::new(all.filter(counts));
         if peers != *self.world.peers {
             self.world.peers = Arc::new(peers);
             self.change.full = true;
@@ -84,7 +106,8 @@ impl Builder<'_> {
     }
 
     fn service(&self, name: &ObjectRef) -> Option<Arc<Service>> {
-        let object = self.stores.service(name)?;
+        let counts = self.world.discovers(&name.namespace);
+        let object = self.stores.service(name).filter(|_| counts)?;
         Some(Arc::new(Service::from_kubernetes(
             object,
             &self.world.cluster.domain,
@@ -114,7 +137,8 @@ impl Builder<'_> {
     }
 
     fn workload(&self, name: &ObjectRef) -> Option<Arc<Workload>> {
-        let pod = self.stores.pod(name)?;
+        let counts = self.world.discovers(&name.namespace);
+        let pod = self.stores.pod(name).filter(|_| counts)?;
         let node = pod
             .spec
             .as_ref()
@@ -151,6 +175,9 @@ impl Builder<'_> {
 
     fn service_endpoints(&self, service: &ObjectRef) -> ServiceEndpoints {
         let namespace = &service.namespace;
+        if !self.world.discovers(namespace) {
+            return ServiceEndpoints::NONE;
+        }
         let by_address = |address: IpAddr| self.world.workloads.at(namespace, address);
         ServiceEndpoints::from_slices(
             self.stores.slices(service),

@@ -272,3 +272,56 @@ fn an_ended_pod_has_left_its_address() {
     assert_eq!(change.workloads, [ObjectRef::new("x", "a")].into());
     assert_eq!(living.world.workloads().iter().count(), 0);
 }
+
+#[test]
+fn selectors_decide_which_namespaces_count() {
+    let mesh = |selectors: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: istio, namespace: istio-system}}\ndata: {{mesh: '{selectors}'}}\n"
+        )
+    };
+    let labelled = |labels: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: x, labels: {{{labels}}}}}\n"
+        )
+    };
+    let strict = |namespace: &str| {
+        format!(
+            "---\napiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {{name: d, namespace: {namespace}}}\nspec: {{mtls: {{mode: STRICT}}}}\n"
+        )
+    };
+    let all = service(PLAIN) + &slice("{addresses: [10.0.0.1]}") + &labelled("") + &strict("x");
+    let mut living = Living::new(&all);
+    let before = living.world.clone();
+    assert!(
+        living
+            .apply(&mesh(
+                "discoverySelectors: [{matchLabels: {mesh: \"yes\"}}]"
+            ))
+            .full
+    );
+    assert!(living.world.services().get(HOST).is_none());
+    assert_eq!(living.world.endpoints(HOST).iter().count(), 0);
+    assert_eq!(
+        living.world.mutual_tls("x", &Default::default()).on(80),
+        MtlsMode::Permissive
+    );
+    // What comes meanwhile counts no more than what was there.
+    assert!(!living.apply(&slice("{addresses: [10.0.0.2]}")).full);
+    assert_eq!(living.world.endpoints(HOST).iter().count(), 0);
+    // The mesh's own policies hold whatever is selected.
+    living.apply(&strict("istio-system"));
+    assert_eq!(
+        living.world.mutual_tls("x", &Default::default()).on(80),
+        MtlsMode::Strict
+    );
+    living.remove(Kind::PeerAuthentication, "istio-system", "d");
+    assert!(living.apply(&labelled("mesh: \"yes\"")).full);
+    assert_eq!(living.world.endpoints(HOST).iter().count(), 1);
+    living.apply(&slice("{addresses: [10.0.0.1]}"));
+    living.apply(&mesh(""));
+    assert_eq!(living.world, before);
+    let by_name = "discoverySelectors: [{matchExpressions: [{key: kubernetes.io/metadata.name, operator: NotIn, values: [x]}]}]";
+    assert!(living.apply(&mesh(by_name)).full);
+    assert!(living.world.services().get(HOST).is_none());
+}

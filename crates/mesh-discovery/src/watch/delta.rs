@@ -4,7 +4,7 @@ use super::unusable;
 use mesh_api::{
     k8s::{
         api::{
-            core::v1::{ConfigMap, Node, Pod, Service},
+            core::v1::{ConfigMap, Namespace, Node, Pod, Service},
             discovery::v1::EndpointSlice,
         },
         apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -54,6 +54,7 @@ pub enum Stored {
     EndpointSlice(Arc<EndpointSlice>),
     Pod(Arc<Pod>),
     Node(Arc<Node>),
+    Namespace(Arc<Namespace>),
     PeerAuthentication(Arc<PeerAuthentication>),
     /// Settings of the mesh, read from a ConfigMap named `istio`.
     MeshConfig(ObjectRef, Arc<MeshConfig>),
@@ -70,6 +71,7 @@ pub enum Kind {
     EndpointSlice,
     Pod,
     Node,
+    Namespace,
     PeerAuthentication,
     /// The kind is ConfigMap.
     MeshConfig,
@@ -132,12 +134,12 @@ impl Use {
             }
             Object::Pod(object) => Stored::Pod((*object).into()),
             Object::Node(object) => Stored::Node((*object).into()),
+            Object::Namespace(object) => Stored::Namespace((*object).into()),
             Object::PeerAuthentication(object) => return Ok(Self::of_peers(*object)),
             Object::ConfigMap(object) => return Self::of_config_map(&object),
             Object::Deployment(_)
             | Object::ReplicaSet(_)
             | Object::Endpoints(_)
-            | Object::Namespace(_)
             | Object::ServiceAccount(_) => return Ok(Self::None),
             Object::Other(object) if of_the_mesh(&object.api_version) => return Ok(Self::NotYet),
             Object::Other(_) => return Ok(Self::None),
@@ -196,6 +198,7 @@ impl Stored {
             Self::EndpointSlice(_) => Kind::EndpointSlice,
             Self::Pod(_) => Kind::Pod,
             Self::Node(_) => Kind::Node,
+            Self::Namespace(_) => Kind::Namespace,
             Self::PeerAuthentication(_) => Kind::PeerAuthentication,
             Self::MeshConfig(..) => Kind::MeshConfig,
         }
@@ -208,6 +211,9 @@ impl Stored {
             Self::EndpointSlice(object) => ObjectRef::namespaced(&object.metadata),
             Self::Pod(object) => ObjectRef::namespaced(&object.metadata),
             Self::Node(object) => {
+                ObjectRef::new("", object.metadata.name.as_deref().unwrap_or_default())
+            }
+            Self::Namespace(object) => {
                 ObjectRef::new("", object.metadata.name.as_deref().unwrap_or_default())
             }
             Self::PeerAuthentication(object) => ObjectRef::namespaced(&object.metadata),

@@ -5,7 +5,7 @@
 
 use super::{Delta, Kind, ObjectRef, Stored};
 use mesh_api::k8s::api::{
-    core::v1::{Node, Pod, Service},
+    core::v1::{Namespace, Node, Pod, Service},
     discovery::v1::EndpointSlice,
 };
 use mesh_api::{mesh_config::MeshConfig, security::PeerAuthentication};
@@ -26,6 +26,8 @@ pub struct Touched {
     pub pods: BTreeSet<ObjectRef>,
     /// Nodes.
     pub nodes: BTreeSet<ObjectRef>,
+    /// Namespaces.
+    pub namespaces: BTreeSet<ObjectRef>,
     /// Policies for peers.
     pub peer_authentications: BTreeSet<ObjectRef>,
     /// Settings of the mesh.
@@ -33,6 +35,17 @@ pub struct Touched {
 }
 
 impl Touched {
+    /// This, and `other`.
+    pub fn merge(&mut self, other: Self) {
+        self.services.extend(other.services);
+        self.slices.extend(other.slices);
+        self.pods.extend(other.pods);
+        self.nodes.extend(other.nodes);
+        self.namespaces.extend(other.namespaces);
+        self.peer_authentications.extend(other.peer_authentications);
+        self.mesh_configs.extend(other.mesh_configs);
+    }
+
     /// Whether nothing was.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -45,6 +58,7 @@ pub struct Stores {
     services: BTreeMap<ObjectRef, Arc<Service>>,
     pods: BTreeMap<ObjectRef, Arc<Pod>>,
     nodes: BTreeMap<ObjectRef, Arc<Node>>,
+    namespaces: BTreeMap<ObjectRef, Arc<Namespace>>,
     mesh_configs: BTreeMap<ObjectRef, Arc<MeshConfig>>,
     peer_authentications: BTreeMap<ObjectRef, Arc<PeerAuthentication>>,
     /// By service, then by name of the slice.
@@ -64,6 +78,7 @@ impl Stores {
                     Stored::EndpointSlice(object) => self.set_slice(name, Some(object)),
                     Stored::Pod(object) => self.set_pod(name, Some(object)),
                     Stored::Node(object) => self.set_node(name, Some(object)),
+                    Stored::Namespace(object) => self.set_namespace(name, Some(object)),
                     Stored::PeerAuthentication(object) => {
                         self.set_peer_authentication(name, Some(object))
                     }
@@ -74,6 +89,7 @@ impl Stores {
             Delta::Gone(Kind::EndpointSlice, name) => self.set_slice(name, None),
             Delta::Gone(Kind::Pod, name) => self.set_pod(name, None),
             Delta::Gone(Kind::Node, name) => self.set_node(name, None),
+            Delta::Gone(Kind::Namespace, name) => self.set_namespace(name, None),
             Delta::Gone(Kind::PeerAuthentication, name) => self.set_peer_authentication(name, None),
             Delta::Gone(Kind::MeshConfig, name) => self.set_mesh_config(name, None),
         }
@@ -97,6 +113,23 @@ impl Stores {
     /// A Node.
     pub fn node(&self, name: &str) -> Option<&Arc<Node>> {
         self.nodes.get(&ObjectRef::new("", name))
+    }
+
+    /// All namespaces.
+    pub fn namespaces(&self) -> impl Iterator<Item = (&ObjectRef, &Namespace)> {
+        let all = self.namespaces.iter();
+        all.map(|(name, object)| (name, object.as_ref()))
+    }
+
+    /// All that stands in namespaces, as if it had just been written.
+    pub fn everything(&self) -> Touched {
+        Touched {
+            services: self.services.keys().cloned().collect(),
+            slices: self.slices.keys().cloned().collect(),
+            pods: self.pods.keys().cloned().collect(),
+            peer_authentications: self.peer_authentications.keys().cloned().collect(),
+            ..Touched::default()
+        }
     }
 
     /// Settings of the mesh, by their ConfigMap.
@@ -150,6 +183,11 @@ impl Stores {
     fn set_node(&mut self, name: ObjectRef, object: Option<Arc<Node>>) {
         put(&mut self.nodes, &name, object);
         self.touched.nodes.insert(name);
+    }
+
+    fn set_namespace(&mut self, name: ObjectRef, object: Option<Arc<Namespace>>) {
+        put(&mut self.namespaces, &name, object);
+        self.touched.namespaces.insert(name);
     }
 
     fn set_mesh_config(&mut self, name: ObjectRef, object: Option<Arc<MeshConfig>>) {

@@ -19,6 +19,7 @@ use tokio::{
     net::TcpStream,
 };
 use tonic::Code;
+use tower::{Service as _, ServiceExt as _};
 
 async fn plane() -> Secure {
     Secure::serving(&(service("web") + &slice("web", &["10.0.0.1"]))).await
@@ -339,5 +340,106 @@ async fn f18_an_authority_that_has_ended_says_so_and_goes_on_when_it_is_replaced
             .certify(plane.channel(None).await, Some(&token))
             .await
             .is_ok()
+    );
+}
+
+/// Bytes of a gRPC message: its length, as `length` says, and its content.
+fn framed(compressed: u8, length: u32, content: &[u8]) -> Vec<u8> {
+    let mut all = vec![compressed];
+    all.extend(length.to_be_bytes());
+    all.extend(content);
+    all
+}
+
+/// A field of a protobuf message that holds `content`.
+fn field(number: u8, content: &[u8]) -> Vec<u8> {
+    let mut field = vec![number << 3 | 2];
+    prost::encoding::encode_varint(content.len() as u64, &mut field);
+    field.extend(content);
+    field
+}
+
+/// Lists in lists, as the metadata of a node and as that of a signing request.
+fn too_deep() -> Vec<u8> {
+    let mut value = Vec::new();
+    for _ in 0..2000 {
+        value = field(6, &field(1, &value));
+    }
+    let metadata = field(1, &[field(1, b"a"), field(2, &value)].concat());
+    let node = field(3, &metadata);
+    [field(1, &node), field(2, &node), field(4, &metadata)].concat()
+}
+
+/// Messages that nobody honest sends.
+fn malformed(n: u32) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(n.into());
+    let bytes: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(64).collect();
+    match n % 8 {
+        0 => bytes,
+        1 => framed(0, 64, &bytes),
+        2 => framed(0, u32::MAX, &bytes),
+        3 => framed(1, 64, &bytes),
+        4 => framed(7, 64, &bytes),
+        5 => framed(0, 64, &bytes[..10]),
+        6 => {
+            let nested = too_deep();
+            framed(0, u32::try_from(nested.len()).expect("small"), &nested)
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn sec_55_malformed_messages_without_and_with_credentials_are_refused_one_by_one() {
+    const PATHS: [&str; 4] = [
+        "istio.v1.auth.IstioCertificateService/CreateCertificate",
+        "envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources",
+        "envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources",
+        "no.such.Service/Call",
+    ];
+    let plane = plane().await;
+    let token = plane.token("test", "web");
+    let mut channel = plane.channel(None).await;
+    let standing = plane.channel(None).await;
+    let mut refused = 0;
+    for n in 0..800 {
+        let path = PATHS[n as usize / 8 % PATHS.len()];
+        let mut request = http::Request::post(format!("http://istiod/{path}"))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers");
+        if n % 3 == 0 {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let body = tonic::body::Body::new(axum::body::Body::from(malformed(n)));
+        let request = request.body(body).expect("a request");
+        let answered = async {
+            let Ok(ready) = channel.ready().await else {
+                return Err("the connection is gone".to_owned());
+            };
+            let response = ready.call(request).await.map_err(|e| e.to_string())?;
+            let early = response.headers().get("grpc-status").cloned();
+            let body = axum::body::Body::new(response.into_body());
+            let read = axum::body::to_bytes(body, 1 << 20).await;
+            Ok((early, read.is_ok()))
+        };
+        let answered = tokio::time::timeout(Duration::from_secs(10), answered).await;
+        match answered.expect("an answer in time") {
+            Ok((early, _)) => {
+                assert_ne!(
+                    early.as_ref().map(|s| s.as_bytes()),
+                    Some(&b"0"[..]),
+                    "{n}: {path}"
+                );
+                refused += 1;
+            }
+            // The whole connection may be given up; then there is a new one.
+            Err(_) => channel = plane.channel(None).await,
+        }
+    }
+    assert!(refused > 400, "{refused} of 800 were answered");
+    assert_eq!(plane.plane.hub.connections.count(), 0);
+    assert!(
+        plane.certify(standing, Some(&token)).await.is_ok(),
+        "others are not concerned"
     );
 }

@@ -27,6 +27,7 @@ fn steps() -> impl Strategy<Value = Vec<Vec<Step>>> {
         4 => Just(Kind::EndpointSlice),
         1 => Just(Kind::Node),
         1 => Just(Kind::MeshConfig),
+        1 => Just(Kind::Namespace),
         1 => Just(Kind::PeerAuthentication),
     ];
     let step = (kind, 0..3_u8, prop::option::weighted(0.8, 0..8_u8));
@@ -43,6 +44,7 @@ impl Step {
             // Two slices of one service.
             Kind::EndpointSlice => ObjectRef::new(namespace(index % 2), format!("slice{index}")),
             Kind::Node => ObjectRef::new("", format!("n{index}")),
+            Kind::Namespace => ObjectRef::new("", namespace(index)),
             Kind::PeerAuthentication => ObjectRef::new(namespace(index), format!("pa{index}")),
             Kind::MeshConfig => ObjectRef::new("istio-system", "istio"),
         }
@@ -56,6 +58,7 @@ impl Step {
             Kind::Pod => pod(&name, self.index, form),
             Kind::EndpointSlice => slice(&name, self.index, form),
             Kind::Node => node(&name, form),
+            Kind::Namespace => namespace_object(&name, form),
             Kind::PeerAuthentication => peers(&name, form),
             Kind::MeshConfig => mesh(form),
         };
@@ -78,6 +81,15 @@ impl Step {
 /// The second of three lives apart from the others.
 fn namespace(index: u8) -> &'static str {
     if index == 1 { "apart" } else { "together" }
+}
+
+fn namespace_object(name: &ObjectRef, form: u8) -> Json {
+    let labels = if form % 2 == 0 {
+        json!({})
+    } else {
+        json!({"mesh": "yes"})
+    };
+    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": &*name.name, "labels": labels}})
 }
 
 fn metadata(name: &ObjectRef) -> Json {
@@ -172,7 +184,14 @@ fn node(name: &ObjectRef, form: u8) -> Json {
 }
 
 fn mesh(form: u8) -> Json {
-    let text = ["", "accessLogFile: /dev/stdout", "enableAutoMtls: false"][usize::from(form % 3)];
+    let selectors = "discoverySelectors: [{matchLabels: {mesh: \"yes\"}}]";
+    let texts = [
+        "",
+        "accessLogFile: /dev/stdout",
+        "enableAutoMtls: false",
+        selectors,
+    ];
+    let text = texts[usize::from(form % 4)];
     json!({
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "istio", "namespace": "istio-system"},
         "data": {"mesh": text},

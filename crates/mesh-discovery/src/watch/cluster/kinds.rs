@@ -22,7 +22,7 @@ use kube::{
 };
 use mesh_api::{
     k8s::api::{
-        core::v1::{ConfigMap, Node, Pod, Service},
+        core::v1::{ConfigMap, Namespace, Node, Pod, Service},
         discovery::v1::EndpointSlice,
     },
     manifest::Object,
@@ -74,6 +74,15 @@ pub(super) fn watches(
             |mut o: Node| {
                 trim::node(&mut o);
                 Object::Node(Box::new(o))
+            },
+        ),
+        watch(
+            "namespaces",
+            Api::all(client.clone()),
+            (config(), watchers),
+            |mut o: Namespace| {
+                trim::namespace(&mut o);
+                Object::Namespace(Box::new(o))
             },
         ),
         watch(

@@ -12,7 +12,8 @@ use mesh_runtime::shutdown::Shutdown;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Longer than the longest pause of a watch.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Long enough for a watch to be taken up again.
 const QUIET: Duration = Duration::from_millis(1500);
 

@@ -5,7 +5,7 @@
 
 use mesh_api::k8s::{
     api::{
-        core::v1::{Container, Node, Pod, PodSpec, PodStatus, Service},
+        core::v1::{Container, Namespace, Node, Pod, PodSpec, PodStatus, Service},
         discovery::v1::EndpointSlice,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -60,6 +60,14 @@ pub(super) fn endpoint_slice(object: &mut EndpointSlice) {
 pub(super) fn node(object: &mut Node) {
     metadata(&mut object.metadata);
     object.metadata.owner_references = None;
+    object.spec = None;
+    object.status = None;
+}
+
+/// Of a Namespace: all but its labels.
+pub(super) fn namespace(object: &mut Namespace) {
+    metadata(&mut object.metadata);
+    object.metadata.annotations = None;
     object.spec = None;
     object.status = None;
 }
