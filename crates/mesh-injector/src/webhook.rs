@@ -19,6 +19,7 @@ pub mod live; // the settings of injection, as they are now
 pub mod metrics; // what is counted
 pub mod nodes; // whether kubelets run native sidecars
 pub mod path; // what the path of the webhook's URL says
+pub mod places; // how many connections there may be
 pub mod registration; // the caBundle of our webhook configuration
 pub mod review; // one AdmissionReview
 pub mod roots; // what the API server should trust

@@ -240,8 +240,15 @@ async fn admitted(webhook: &Arc<Webhook>, object: &Value) -> Value {
 #[tokio::test]
 async fn f22_a_pod_that_has_its_sidecar_gets_no_second_whoever_injects_it_again() {
     let classic = webhook();
-    let native = webhook();
-    native.live.set_native_sidecars(true);
+    let settings = Settings {
+        native_sidecars: true,
+        ..Settings::default()
+    };
+    let native = Arc::new(Webhook {
+        live: Arc::new(Live::new(settings, Kubelets::default())),
+        metrics: Arc::new(Metrics::default()),
+        readiness: Readiness::new(),
+    });
     let once = admitted(&classic, &pod(2)).await;
     assert_eq!(
         admitted(&classic, &once).await,

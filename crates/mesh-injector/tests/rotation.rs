@@ -16,7 +16,7 @@ use mesh_injector::{
     webhook::{
         certificate::{self, Serving},
         http::{Webhook, reviews},
-        live::Live,
+        live::{Kubelets, Live},
         metrics::Metrics,
         registration, roots,
         tls::Port,
@@ -30,7 +30,7 @@ use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::{mpsc, watch},
     task::JoinSet,
 };
@@ -221,7 +221,7 @@ async fn start(folder: &Path, api: &Api, tasks: &mut JoinSet<()>) -> std::net::S
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
     let address = listener.local_addr().expect("an address");
     let webhook = Arc::new(Webhook {
-        live: Arc::new(Live::new(Settings::default())),
+        live: Arc::new(Live::new(Settings::default(), Kubelets::default())),
         metrics: metrics.clone(),
         readiness: readiness.clone(),
     });
@@ -331,8 +331,11 @@ async fn sec_61_who_speaks_no_tls_or_trusts_somebody_else_harms_nobody() {
         "another authority's"
     );
     let mut half_open = Vec::new();
-    for _ in 0..200 {
-        half_open.push(TcpStream::connect(address).await.expect("connected"));
+    for _ in 0..1100 {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        let elsewhere = "127.0.0.2:0".parse().expect("an address");
+        socket.bind(elsewhere).expect("bound");
+        half_open.push(socket.connect(address).await.expect("connected"));
     }
     let first = review(address, &ours.pem()).await.expect("an answer");
     assert!(first.starts_with("HTTP/1.1 200"), "{first}");

@@ -3,7 +3,7 @@
 //! At the end the listener takes connections for a while longer, until the cluster's load balancing knows; then what is
 //! open is asked to finish (GOAWAY, `connection: close`) and nothing is cut off.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper_util::{
@@ -16,20 +16,17 @@ use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
-use super::metrics::Metrics;
+use super::{metrics::Metrics, places::Places};
 
 /// Longest handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Longest time for the head of a request.
 const HEAD: Duration = Duration::from_secs(10);
-/// Connections at once; the API servers of a cluster need a handful.
-const MAX_CONNECTIONS: usize = 1024;
 /// Requests at once on one connection.
 const MAX_STREAMS: u32 = 250;
 /// Pause after a failed accept: the usual reason, no free descriptor, does not go away by trying at once.
@@ -55,19 +52,19 @@ impl Port {
     /// Serves until the end.
     pub async fn serve(self, shutdown: Shutdown) {
         let (tasks, graceful) = (TaskTracker::new(), GracefulShutdown::new());
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let places = Places::default();
         let end = async {
             shutdown.begun().await;
             sleep(self.lame_duck).await;
         };
         tokio::pin!(end);
         loop {
-            let stream = tokio::select! {
-                stream = self.accept() => stream,
+            let (stream, address) = tokio::select! {
+                accepted = self.accept() => accepted,
                 () = &mut end => break,
             };
-            let Ok(place) = places.clone().try_acquire_owned() else {
-                tracing::warn!("too many connections, closed one");
+            let Some(place) = places.take(address) else {
+                tracing::warn!(%address, "too many connections, closed one");
                 continue;
             };
             let (router, watcher) = (self.router.clone(), graceful.watcher());
@@ -97,13 +94,13 @@ impl Port {
         tasks.wait().await;
     }
 
-    async fn accept(&self) -> TcpStream {
+    async fn accept(&self) -> (TcpStream, IpAddr) {
         loop {
             match self.listener.accept().await {
-                Ok((stream, _)) => {
+                Ok((stream, address)) => {
                     // Only latency suffers if this is refused.
                     let _ = stream.set_nodelay(true);
-                    return stream;
+                    return (stream, address.ip());
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
