@@ -23,7 +23,7 @@ pub(crate) use proxy_config::{
 pub(crate) use proxy_status::{ProxyStatus, StatusOutput};
 pub(crate) use version::{Version, VersionOutput};
 
-/// Looks into a running mesh.
+/// Brings a mesh into a cluster, and looks into a running one.
 #[derive(Debug, Parser)]
 #[command(name = "meshctl", version, max_term_width = 110)]
 pub(crate) struct Cli {
@@ -32,8 +32,10 @@ pub(crate) struct Cli {
         short,
         long,
         global = true,
+        value_name = "NAME",
         env = "MESHCTL_NAMESPACE",
-        hide_env_values = true
+        hide_env_values = true,
+        help_heading = "Which cluster"
     )]
     pub(crate) namespace: Option<String>,
     #[command(flatten)]
@@ -58,7 +60,7 @@ pub(crate) enum Command {
     /// Opens the pages of a proxy or of the control plane in a browser
     #[command(visible_aliases = ["dash", "d"], subcommand)]
     Dashboard(Dashboard),
-    /// What istioctl has here too
+    /// What istioctl keeps here: check-inject, describe
     #[command(visible_aliases = ["x", "exp"], subcommand)]
     Experimental(Experimental),
     /// Brings the mesh into a cluster; doing it again changes nothing

@@ -190,7 +190,10 @@ impl Mesh {
     /// # Errors
     /// If there is none.
     pub(crate) fn discovery(&self, typed: Option<&str>) -> Result<Discovery, Error> {
-        if let (Some(typed), Place::Cluster(cluster)) = (typed, &self.place) {
+        if let Some(typed) = typed {
+            let Place::Cluster(cluster) = &self.place else {
+                return Err(ClusterError::NotACluster.into());
+            };
             let name = PodName::new(typed, &cluster.istio_namespace);
             let (namespace, pod) = block_on(async { Ok::<_, Error>(cluster.pod(&name).await?) })?;
             let (peer, revision) = (pod.clone(), None);

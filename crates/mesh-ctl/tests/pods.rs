@@ -554,6 +554,9 @@ fn what_needs_an_api_server_says_so_in_a_demo() {
         err.contains("has no API server to ask") && err.contains("hint: --kubeconfig"),
         "{err}"
     );
+    let (code, _, err) = sandbox.meshctl(&["dashboard", "istiod-debug", "istiod-1"]);
+    assert_eq!(code, 1);
+    assert!(err.contains("has no API server to ask"), "{err}");
     let (code, _, err) = sandbox.meshctl(&["check-inject", "-l", "app=test"]);
     assert_eq!(code, 1);
     assert!(

@@ -4,6 +4,13 @@ use clap::{Args, Subcommand};
 
 /// Whose pages.
 #[derive(Debug, Subcommand)]
+#[command(after_help = "\
+The URL is printed, and stays good until Ctrl-C.
+
+Examples:
+  meshctl dashboard proxy nginx-7c79c4bf97-7985c.test
+  meshctl dashboard proxy deployment/nginx -n test --browser=false
+  meshctl dashboard istiod-debug")]
 pub(crate) enum Dashboard {
     /// The admin pages of a proxy
     #[command(visible_alias = "envoy")]
@@ -11,7 +18,7 @@ pub(crate) enum Dashboard {
         #[command(flatten)]
         of: Of,
         /// Port of the pod on which its proxy answers
-        #[arg(long, visible_alias = "ui-port", default_value_t = mesh_model::port::ADMIN)]
+        #[arg(long, alias = "ui-port", value_name = "PORT", default_value_t = mesh_model::port::ADMIN)]
         proxy_admin_port: u16,
         #[command(flatten)]
         local: Local,

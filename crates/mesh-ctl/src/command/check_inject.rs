@@ -100,8 +100,14 @@ fn advise(verdicts: &[injection::Verdict], subject: &Subject, exists: bool) {
     if verdicts.is_empty() {
         eprintln!("hint: `meshctl install` brings the mesh into this cluster");
     } else if !injects && nobody_asks(subject) {
+        let is_default =
+            |verdict: &injection::Verdict| matches!(verdict.revision.as_str(), "" | "default");
+        let label = match verdicts.iter().any(is_default) {
+            true => "istio-injection=enabled".to_owned(),
+            false => format!("istio.io/rev={}", verdicts[0].revision),
+        };
         eprintln!(
-            "hint: `kubectl label namespace {namespace} istio-injection=enabled` puts its new pods into the mesh"
+            "hint: `kubectl label namespace {namespace} {label}` puts its new pods into the mesh"
         );
     }
     let is_pod = subject.pod.get("status").is_some();

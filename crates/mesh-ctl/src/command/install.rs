@@ -32,12 +32,20 @@ pub(super) fn install(args: &Install, cluster: &ClusterOptions) -> Result<String
         if args.dry_run {
             return Ok("nothing was changed (--dry-run)\n".to_owned());
         }
-        if !patience.is_zero() {
-            await_all(&cluster, &objects, patience).await?;
-        }
+        let done = match patience.is_zero() {
+            true => "applied",
+            false => {
+                await_all(&cluster, &objects, patience).await?;
+                "installed"
+            }
+        };
+        let revision = options.revision();
+        let label = match revision {
+            "default" => "istio-injection=enabled".to_owned(),
+            other => format!("istio.io/rev={other}"),
+        };
         Ok(format!(
-            "installed revision {} in namespace {namespace}\nhint: kubectl label namespace NAME istio-injection=enabled puts its new pods into the mesh\n",
-            options.revision(),
+            "{done} revision {revision} in namespace {namespace}\nhint: kubectl label namespace NAME {label} puts its new pods into the mesh\n"
         ))
     })
 }
@@ -75,13 +83,11 @@ async fn await_all(
     }
     let lines = missing
         .iter()
-        .map(|(name, why)| format!("deployment {name}: {why}"));
-    let message = format!(
-        "not ready within {patience:?}: {}",
-        lines.collect::<Vec<_>>().join("; ")
-    );
+        .map(|(name, why)| format!("\n  deployment {name}: {why}"));
+    let lines: String = lines.collect();
+    let message = format!("not ready within {patience:?}:{lines}");
     Err(Failure::from(anyhow::Error::msg(message)).hint(format!(
-        "kubectl -n {namespace} describe pods shows more; the installation goes on by itself, and `meshctl install` may be repeated"
+        "kubectl -n {namespace} describe pods tells more; what is applied goes on by itself, and `meshctl install` may be repeated"
     )))
 }
 

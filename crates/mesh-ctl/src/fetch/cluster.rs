@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use kube::api::ListParams;
+use kube::client::UpgradeConnectionError;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{DynamicObject, PartialObjectMeta};
 use kube::discovery::ApiResource;
@@ -27,10 +28,21 @@ const ANSWER: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct ClusterOptions {
     /// File that says which cluster. Default: KUBECONFIG, else ~/.kube/config, else the cluster this runs in
-    #[arg(short = 'c', long, global = true, value_name = "FILE")]
+    #[arg(
+        short = 'c',
+        long,
+        global = true,
+        value_name = "FILE",
+        help_heading = "Which cluster"
+    )]
     pub(crate) kubeconfig: Option<PathBuf>,
     /// Context of that file
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        help_heading = "Which cluster"
+    )]
     pub(crate) context: Option<String>,
     /// Namespace of the control plane
     #[arg(
@@ -39,7 +51,9 @@ pub(crate) struct ClusterOptions {
         global = true,
         value_name = "NAME",
         default_value = "istio-system",
-        env = "MESHCTL_ISTIONAMESPACE"
+        env = "MESHCTL_ISTIONAMESPACE",
+        hide_env_values = true,
+        help_heading = "Which cluster"
     )]
     pub(crate) istio_namespace: String,
 }
@@ -64,8 +78,10 @@ pub(crate) fn is_configured() -> bool {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     /// The kubeconfig cannot be used.
-    #[error("the kubeconfig cannot be used")]
-    Kubeconfig(#[from] kube::config::KubeconfigError),
+    ///
+    /// The client's own words hold their cause already.
+    #[error("the kubeconfig cannot be used: {0}")]
+    Kubeconfig(String),
     /// Nothing says which cluster.
     #[error("no cluster is configured")]
     NoCluster(#[from] kube::config::InferConfigError),
@@ -108,6 +124,20 @@ pub(crate) enum Error {
     /// The port could not be brought here.
     #[error("port {0} of the pod is not reachable through the API server")]
     NoPort(u16),
+    /// The API server does not forward ports of the pod.
+    #[error("the API server does not forward to pod {pod} ({status})")]
+    NotForwarded {
+        /// The pod.
+        pod: String,
+        /// What it answered instead.
+        status: http::StatusCode,
+    },
+}
+
+impl From<kube::config::KubeconfigError> for Error {
+    fn from(error: kube::config::KubeconfigError) -> Self {
+        Self::Kubeconfig(error.to_string())
+    }
 }
 
 impl From<kube::Error> for Error {
@@ -146,6 +176,12 @@ impl Error {
             Self::UnknownKind(_) => format!("kinds are pod, {}", KINDS.map(|kind| kind.names[1]).join(", ")),
             Self::NoConfigMap { .. } => "is the mesh installed there (-i NAMESPACE), and under this revision?".into(),
             Self::NoControlPlane(_) => "install one with `meshctl install`, or name its namespace with -i".into(),
+            Self::NotForwarded { status, .. } if *status == http::StatusCode::FORBIDDEN => {
+                "your user needs the right to create pods/portforward in that namespace".into()
+            }
+            Self::NotForwarded { .. } => {
+                "is the pod still there, and is its node up? `kubectl get pod -o wide` and `kubectl get nodes` tell".into()
+            }
             Self::NoPort(_) => "is the proxy of the pod running?".into(),
         }
     }
@@ -355,7 +391,16 @@ impl Cluster {
         port: u16,
     ) -> Result<impl AsyncRead + AsyncWrite + Unpin + Send + 'static + use<>, Error> {
         let api: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
-        let mut forwarder = api.portforward(pod, &[port]).await?;
+        let forwarder = api.portforward(pod, &[port]).await;
+        let mut forwarder = forwarder.map_err(|error| match error {
+            kube::Error::UpgradeConnection(UpgradeConnectionError::ProtocolSwitch(status)) => {
+                Error::NotForwarded {
+                    pod: pod.to_owned(),
+                    status,
+                }
+            }
+            other => other.into(),
+        })?;
         forwarder.take_stream(port).ok_or(Error::NoPort(port))
     }
 }

@@ -115,11 +115,10 @@ impl Options {
             .split_once('=')
             .filter(|(path, _)| !path.is_empty() && path.split('.').all(|key| !key.is_empty()))
             .ok_or_else(|| invalid("not of the form field.of.field=value".into()))?;
-        let value = match serde_json::from_str::<Value>(value) {
-            // As a number the version 1.10 would be 1.1.
-            Ok(read) if !read.is_number() || read.to_string() == value => read,
-            _ => Value::String(value.to_owned()),
-        };
+        // As a number the version 1.10 would be 1.1.
+        let is_as_typed = |read: &Value| !read.is_number() || format!("{read}") == value;
+        let read = serde_json::from_str(value).ok().filter(is_as_typed);
+        let value = read.unwrap_or_else(|| Value::String(value.to_owned()));
         let nested = path.rsplit('.').fold(value, |inner, key| {
             Value::Object(Map::from_iter([(key.to_owned(), inner)]))
         });

@@ -67,6 +67,18 @@ impl Api {
         state.objects.insert(path.to_owned(), object);
     }
 
+    /// Changes an object that is there.
+    pub(crate) fn merge(&self, path: &str, change: Value) {
+        let mut state = self.state.lock().expect("nobody panics");
+        merge(state.objects.get_mut(path).expect("it is there"), change);
+    }
+
+    /// Removes all that is below `path`.
+    pub(crate) fn forget(&self, path: &str) {
+        let mut state = self.state.lock().expect("nobody panics");
+        state.objects.retain(|at, _| !at.starts_with(path));
+    }
+
     /// Paths of all objects.
     pub(crate) fn paths(&self) -> Vec<String> {
         self.state

@@ -68,6 +68,26 @@ fn two_revisions_are_two_rows() {
 }
 
 #[test]
+fn the_label_that_helps_is_that_of_a_revision_that_is_there() {
+    let api = crate::api::Api::new();
+    api.put(
+        "/api/v1/namespaces/shop",
+        json!({"metadata": {"name": "shop"}}),
+    );
+    let canary = ["install", "--readiness-timeout", "0s", "-r", "canary"];
+    let (_, out, _) = api.meshctl(&canary);
+    assert!(
+        out.contains("kubectl label namespace NAME istio.io/rev=canary "),
+        "{out}"
+    );
+    let (_, _, err) = api.meshctl(&["check-inject", "-l", "app=web"]);
+    assert!(
+        err.contains("hint: `kubectl label namespace shop istio.io/rev=canary`"),
+        "{err}"
+    );
+}
+
+#[test]
 fn without_webhooks_there_is_nothing_to_check() {
     let api = crate::api::Api::new();
     api.put(

@@ -1,5 +1,7 @@
 //! `install` and `uninstall`.
 
+use serde_json::{Value, json};
+
 use crate::api::Api;
 
 const INSTALL: [&str; 3] = ["install", "--readiness-timeout", "0s"];
@@ -10,7 +12,7 @@ fn the_second_time_nothing_changes() {
     let (code, out, err) = api.meshctl(&INSTALL);
     assert_eq!(code, 0, "{err}");
     assert!(
-        out.contains("installed revision default in namespace istio-system"),
+        out.contains("applied revision default in namespace istio-system"),
         "{out}"
     );
     let lines = |err: &str, word: &str| err.lines().filter(|line| line.ends_with(word)).count();
@@ -70,5 +72,55 @@ fn what_the_api_server_refuses_stops_the_installation_by_name() {
     assert!(
         err.contains("not for you") && err.contains("hint: "),
         "{err}"
+    );
+}
+
+#[test]
+fn what_is_not_ready_is_named_with_its_reason() {
+    let api = Api::new();
+    let labels = json!({"app": "istiod", "istio": "pilot", "istio.io/rev": "default"});
+    let waiting =
+        |reason: &str, message: &str| json!({"waiting": {"reason": reason, "message": message}});
+    let pod = |name: &str, labels: &Value, status: Value| {
+        let pod = json!({"metadata": {"name": name, "namespace": "istio-system", "labels": labels}, "status": status});
+        api.put(&format!("/api/v1/namespaces/istio-system/pods/{name}"), pod);
+    };
+    pod(
+        "istiod-1",
+        &labels,
+        json!({"phase": "Pending", "containerStatuses": [{"name": "discovery", "ready": false, "restartCount": 0, "image": "", "imageID": "",
+            "state": waiting("ImagePullBackOff", "no such image")}]}),
+    );
+    let labels =
+        json!({"app": "sidecar-injector", "istio": "sidecar-injector", "istio.io/rev": "default"});
+    pod(
+        "injector-1",
+        &labels,
+        json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available"}]}),
+    );
+    let (code, out, err) = api.meshctl(&["install", "--readiness-timeout", "1s"]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    let missing = "\
+error: not ready within 1s:
+  deployment istio-sidecar-injector: 0 of 2 pods are ready: pod injector-1 finds no node: 0/3 nodes are available
+  deployment istiod: 0 of 2 pods are ready: pod istiod-1: container discovery: ImagePullBackOff: no such image
+hint: ";
+    assert!(err.contains(missing), "{err}");
+    assert!(
+        err.contains("\nwaiting for deployment istiod: 0 of 2 pods are ready: pod istiod-1"),
+        "{err}"
+    );
+
+    // As the controllers would.
+    api.forget("/api/v1/namespaces/istio-system/pods");
+    for name in ["istiod", "istio-sidecar-injector"] {
+        let path = format!("/apis/apps/v1/namespaces/istio-system/deployments/{name}");
+        api.merge(&path, json!({"status": {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2, "readyReplicas": 2}}));
+    }
+    let (code, out, err) = api.meshctl(&["install"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(
+        out.starts_with("installed revision default in namespace istio-system\n"),
+        "{out}"
     );
 }
