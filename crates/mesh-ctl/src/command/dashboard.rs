@@ -1,6 +1,10 @@
 //! `meshctl dashboard`: a port of this machine that leads to a pod's pages, until Ctrl-C.
 
+use std::future::Future;
+use std::io;
 use std::process::{Child, Command, Stdio};
+
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::Open;
 use crate::args::{Dashboard, Local, Of};
@@ -79,10 +83,12 @@ fn show(server: &Server, page: &Page, local: &Local) -> Result<String, Failure> 
     fetch::block_on(async {
         let listening = Forward::listen(&local.address, local.port, page.port).await;
         let forward = listening.map_err(fetch::Error::from)?;
+        // Before the URL is told: whoever reads it may interrupt at once.
+        let end = interrupted()?;
         let url = format!("http://{}{}", forward.authority()?, page.path);
         crate::print(&format!("{url}\n"))?;
         let browser = open(&url, local.browser)?;
-        forward.run(server, interrupted()).await;
+        forward.run(server, end).await;
         if let Some(mut browser) = browser {
             // Ended long ago, or the browser itself, which is the user's.
             let _ = browser.try_wait();
@@ -109,19 +115,17 @@ fn open(url: &str, wanted: bool) -> Result<Option<Child>, Failure> {
     }
 }
 
-/// Ctrl-C, or the end that a script asks for.
-async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = match signal(SignalKind::terminate()) {
-        Ok(terminate) => terminate,
-        Err(error) => {
-            eprintln!("warning: SIGTERM is not heard: {error}");
-            let _ = tokio::signal::ctrl_c().await;
-            return;
+/// Ctrl-C, or the end that a script asks for; heard from now on, not only once somebody waits for it.
+///
+/// # Errors
+/// If the system has no signals for us.
+fn interrupted() -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
+    })
 }
