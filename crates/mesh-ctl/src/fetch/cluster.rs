@@ -1,8 +1,11 @@
 //! A cluster: who we are to it, its pods, and ports of them brought here through the API server, as `kubectl port-forward`
 //! does.
 
+mod error; // why it did not answer
+mod options; // which one
+mod workload; // objects that have pods
+
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use kube::api::ListParams;
@@ -15,189 +18,18 @@ use mesh_api::k8s::api::core::v1::Pod;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub(crate) use error::Error;
+pub(crate) use options::{ClusterOptions, is_configured};
+
 use super::PodName;
+use workload::{KINDS, selector};
 
 /// Longest wait for a connection to the API server.
 const CONNECT: Duration = Duration::from_secs(10);
-/// How many pods a message names.
-const NAMED: usize = 5;
 /// Longest wait for an answer of it.
 const ANSWER: Duration = Duration::from_secs(60);
-
-/// Which cluster, in kubectl's words.
-#[derive(Debug, Clone, Default, clap::Args)]
-pub(crate) struct ClusterOptions {
-    /// File that says which cluster. Default: KUBECONFIG, else ~/.kube/config, else the cluster this runs in
-    #[arg(
-        short = 'c',
-        long,
-        global = true,
-        value_name = "FILE",
-        help_heading = "Which cluster"
-    )]
-    pub(crate) kubeconfig: Option<PathBuf>,
-    /// Context of that file
-    #[arg(
-        long,
-        global = true,
-        value_name = "NAME",
-        help_heading = "Which cluster"
-    )]
-    pub(crate) context: Option<String>,
-    /// Namespace of the control plane
-    #[arg(
-        short = 'i',
-        long = "istioNamespace",
-        global = true,
-        value_name = "NAME",
-        default_value = "istio-system",
-        env = "MESHCTL_ISTIONAMESPACE",
-        hide_env_values = true,
-        help_heading = "Which cluster"
-    )]
-    pub(crate) istio_namespace: String,
-}
-
-impl ClusterOptions {
-    /// Whether the user says which cluster, so that nothing else can be meant.
-    pub(crate) fn is_named(&self) -> bool {
-        self.kubeconfig.is_some() || self.context.is_some()
-    }
-}
-
-/// Whether anything says which cluster, if the user does not.
-pub(crate) fn is_configured() -> bool {
-    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let home = std::env::var_os("HOME").map(PathBuf::from);
-    set("KUBECONFIG")
-        || set("KUBERNETES_SERVICE_HOST")
-        || home.is_some_and(|home| home.join(".kube/config").is_file())
-}
-
-/// Why a cluster did not answer.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    /// The kubeconfig cannot be used.
-    ///
-    /// The client's own words hold their cause already.
-    #[error("the kubeconfig cannot be used: {0}")]
-    Kubeconfig(String),
-    /// Nothing says which cluster.
-    #[error("no cluster is configured")]
-    NoCluster(#[from] kube::config::InferConfigError),
-    /// A demo has no API server.
-    #[error("the mesh of this machine's demo has no API server to ask")]
-    NotACluster,
-    /// The API server refused or did not answer.
-    #[error("{}", said(.0))]
-    Api(Box<kube::Error>),
-    /// It is not there.
-    #[error("there is no pod `{typed}`")]
-    NoPod {
-        /// What was typed.
-        typed: String,
-        /// What is there, as far as we may see it.
-        pods: Vec<String>,
-    },
-    /// It is not there.
-    #[error("there is no `{0}`")]
-    NoWorkload(String),
-    /// Nothing to ask.
-    #[error("`{0}` has no running pod")]
-    NoRunningPod(String),
-    /// A kind that has no pods, or that we do not know.
-    #[error("`{0}` is no kind of workload")]
-    UnknownKind(String),
-    /// No settings.
-    #[error("config map {name} of namespace {namespace} {}", match key { Some(key) => format!("has no key `{key}`"), None => "does not exist".into() })]
-    NoConfigMap {
-        /// Its name.
-        name: String,
-        /// Where it should be.
-        namespace: String,
-        /// What it should have; `None` if it is not there itself.
-        key: Option<String>,
-    },
-    /// No control plane.
-    #[error("no ready control plane pods in namespace {0:?}")]
-    NoControlPlane(String),
-    /// The port could not be brought here.
-    #[error("port {0} of the pod is not reachable through the API server")]
-    NoPort(u16),
-    /// The API server does not forward ports of the pod.
-    #[error("the API server does not forward to pod {pod} ({status})")]
-    NotForwarded {
-        /// The pod.
-        pod: String,
-        /// What it answered instead.
-        status: http::StatusCode,
-    },
-}
-
-impl From<kube::config::KubeconfigError> for Error {
-    fn from(error: kube::config::KubeconfigError) -> Self {
-        Self::Kubeconfig(error.to_string())
-    }
-}
-
-impl From<kube::Error> for Error {
-    fn from(error: kube::Error) -> Self {
-        Self::Api(Box::new(error))
-    }
-}
-
-impl Error {
-    /// What the user can do about it.
-    pub(crate) fn hint(&self) -> String {
-        match self {
-            Self::Kubeconfig(_) | Self::NoCluster(_) | Self::NotACluster => {
-                "--kubeconfig FILE and --context NAME choose a cluster".into()
-            }
-            Self::Api(error) => match &**error {
-                kube::Error::Api(status) => match status.code {
-                    401 => "the credentials of this context are not valid; log in again, or choose another with --context",
-                    403 => "ask for the right, or choose another user with --context",
-                    404 => "names are <name>.<namespace>, or <name> with -n <namespace>",
-                    _ => "the words above are the API server's",
-                }
-                .into(),
-                _ => "is the API server running, and is it the one of this context?".into(),
-            },
-            Self::NoPod { pods, .. } if !pods.is_empty() => format!(
-                "there are: {} (<name>.<namespace>, or -n <namespace>)",
-                pods.join(", ")
-            ),
-            Self::NoPod { .. } | Self::NoWorkload(_) => {
-                "a pod is named <name>.<namespace>, or by -n <namespace>; deploy/<name> takes any pod of it".into()
-            }
-            Self::NoRunningPod(_) => {
-                "`kubectl describe` tells why none runs, `meshctl check-inject` whether one would be injected".into()
-            }
-            Self::UnknownKind(_) => format!("kinds are pod, {}", KINDS.map(|kind| kind.names[1]).join(", ")),
-            Self::NoConfigMap { .. } => "is the mesh installed there (-i NAMESPACE), and under this revision?".into(),
-            Self::NoControlPlane(_) => "install one with `meshctl install`, or name its namespace with -i".into(),
-            Self::NotForwarded { status, .. } if *status == http::StatusCode::FORBIDDEN => {
-                "your user needs the right to create pods/portforward in that namespace".into()
-            }
-            Self::NotForwarded { .. } => {
-                "is the pod still there, and is its node up? `kubectl get pod -o wide` and `kubectl get nodes` tell".into()
-            }
-            Self::NoPort(_) => "is the proxy of the pod running?".into(),
-        }
-    }
-}
-
-/// What the API server said, or why it said nothing.
-fn said(error: &kube::Error) -> String {
-    if let kube::Error::Api(status) = error {
-        return format!("the API server refused: {}", status.message);
-    }
-    let causes = std::iter::successors(std::error::Error::source(error), |error| error.source());
-    match causes.last() {
-        Some(cause) => format!("the API server does not answer: {cause}"),
-        None => error.to_string(),
-    }
-}
+/// How many pods a message names.
+const NAMED: usize = 5;
 
 /// A cluster that can be asked.
 #[derive(Clone)]
@@ -432,59 +264,6 @@ fn found<T>(answer: kube::Result<Option<T>>) -> Result<Option<T>, Error> {
         other => Ok(other?),
     }
 }
-
-/// The labels of a workload's pods, as a query has them; empty if it picks none by labels.
-fn selector(workload: &DynamicObject) -> String {
-    let spec = &workload.data["spec"];
-    let labels = match spec.pointer("/selector/matchLabels") {
-        Some(labels) => labels,
-        None => &spec["selector"],
-    };
-    let pairs = labels.as_object().into_iter().flatten();
-    let pairs = pairs.filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)));
-    pairs.collect::<Vec<_>>().join(",")
-}
-
-/// A kind of object that has pods.
-struct Kind {
-    group: &'static str,
-    kind: &'static str,
-    /// As kubectl takes it: short, one, many.
-    names: [&'static str; 3],
-}
-
-const KINDS: [Kind; 6] = [
-    Kind {
-        group: "apps",
-        kind: "Deployment",
-        names: ["deploy", "deployment", "deployments"],
-    },
-    Kind {
-        group: "apps",
-        kind: "StatefulSet",
-        names: ["sts", "statefulset", "statefulsets"],
-    },
-    Kind {
-        group: "apps",
-        kind: "DaemonSet",
-        names: ["ds", "daemonset", "daemonsets"],
-    },
-    Kind {
-        group: "apps",
-        kind: "ReplicaSet",
-        names: ["rs", "replicaset", "replicasets"],
-    },
-    Kind {
-        group: "batch",
-        kind: "Job",
-        names: ["job", "job", "jobs"],
-    },
-    Kind {
-        group: "",
-        kind: "Service",
-        names: ["svc", "service", "services"],
-    },
-];
 
 /// A kind of the API by its names.
 pub(crate) fn resource(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {

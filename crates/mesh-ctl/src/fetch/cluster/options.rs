@@ -1,0 +1,53 @@
+//! Which cluster is meant, in kubectl's words.
+
+use std::path::PathBuf;
+
+/// Which cluster, in kubectl's words.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct ClusterOptions {
+    /// File that says which cluster. Default: KUBECONFIG, else ~/.kube/config, else the cluster this runs in
+    #[arg(
+        short = 'c',
+        long,
+        global = true,
+        value_name = "FILE",
+        help_heading = "Which cluster"
+    )]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// Context of that file
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        help_heading = "Which cluster"
+    )]
+    pub(crate) context: Option<String>,
+    /// Namespace of the control plane
+    #[arg(
+        short = 'i',
+        long = "istioNamespace",
+        global = true,
+        value_name = "NAME",
+        default_value = "istio-system",
+        env = "MESHCTL_ISTIONAMESPACE",
+        hide_env_values = true,
+        help_heading = "Which cluster"
+    )]
+    pub(crate) istio_namespace: String,
+}
+
+impl ClusterOptions {
+    /// Whether the user says which cluster, so that nothing else can be meant.
+    pub(crate) fn is_named(&self) -> bool {
+        self.kubeconfig.is_some() || self.context.is_some()
+    }
+}
+
+/// Whether anything says which cluster, if the user does not.
+pub(crate) fn is_configured() -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    set("KUBECONFIG")
+        || set("KUBERNETES_SERVICE_HOST")
+        || home.is_some_and(|home| home.join(".kube/config").is_file())
+}
