@@ -334,7 +334,7 @@ impl App {
         if let Some(client) = client {
             let audiences = self.settings.token_audiences.clone();
             let reviews = TokenReviewer::new(client.clone(), audiences, trust_domain);
-            return Ok(Tokens::Reviews(reviews));
+            return Ok(Tokens::Reviews(Box::new(reviews)));
         }
         match self.settings.tokens.clone() {
             Some(tokens) => Ok(Tokens::Keys(TokenVerifier::open(tokens, trust_domain)?)),

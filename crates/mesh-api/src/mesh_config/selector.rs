@@ -76,7 +76,8 @@ mod tests {
                 .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
             read.value.discovery_selectors[0].matches(&labels.collect())
         };
-        let rows: [(&str, &[(&str, &str)], bool); 10] = [
+        type Labels = &'static [(&'static str, &'static str)];
+        let rows: [(&str, Labels, bool); 10] = [
             ("{}", &[], true),
             ("{matchLabels: {a: '1'}}", &[("a", "1"), ("b", "2")], true),
             ("{matchLabels: {a: '1'}}", &[("a", "2")], false),

@@ -101,7 +101,7 @@ pub enum Tokens {
     /// We do, by the keys of their issuer.
     Keys(TokenVerifier),
     /// The API server.
-    Reviews(TokenReviewer),
+    Reviews(Box<TokenReviewer>),
 }
 
 impl Authenticator {

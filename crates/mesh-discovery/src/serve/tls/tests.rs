@@ -402,12 +402,12 @@ async fn sec_55_malformed_messages_without_and_with_credentials_are_refused_one_
     let mut channel = plane.channel(None).await;
     let standing = plane.channel(None).await;
     let mut refused = 0;
-    for n in 0..800 {
+    for n in 0..800_u32 {
         let path = PATHS[n as usize / 8 % PATHS.len()];
         let mut request = http::Request::post(format!("http://istiod/{path}"))
             .header("content-type", "application/grpc")
             .header("te", "trailers");
-        if n % 3 == 0 {
+        if n.is_multiple_of(3) {
             request = request.header("authorization", format!("Bearer {token}"));
         }
         let body = tonic::body::Body::new(axum::body::Body::from(malformed(n)));

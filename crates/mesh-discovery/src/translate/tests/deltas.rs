@@ -84,7 +84,7 @@ fn namespace(index: u8) -> &'static str {
 }
 
 fn namespace_object(name: &ObjectRef, form: u8) -> Json {
-    let labels = if form % 2 == 0 {
+    let labels = if form.is_multiple_of(2) {
         json!({})
     } else {
         json!({"mesh": "yes"})
