@@ -7,6 +7,7 @@
 //! client    a client of it that is strict about what comes back
 //! load      an open-loop client that knows what it sent
 //! ledger    what servers have seen of it
+//! stranger  a client with a certificate of its choice
 //! stage     the cluster that demo and scenarios play on
 //! demo      the mesh's main job, shown step by step from live state
 //! envoy     a plain Envoy as a pod's sidecar
@@ -36,6 +37,7 @@ mod play;
 mod sandbox;
 mod scenario;
 mod stage;
+mod stranger;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};

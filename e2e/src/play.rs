@@ -11,6 +11,9 @@ mod traffic; // a load, and servers that write down what arrives
 mod rollout; // servers and control plane are replaced under load
 mod wire; //    what is on the wire
 mod encryption; // mutual TLS, and who is refused
+mod lives; //   Jobs, init containers, StatefulSets
+mod webhook; // the injector is away
+mod certificates; // short lives, and a change of roots
 
 use crate::{
     cluster::{Cluster, Kind, Named},
@@ -108,6 +111,21 @@ const ALL: &[Scenario] = &[
         name: "encryption",
         own_node: false,
         play: encryption::play,
+    },
+    Scenario {
+        name: "lives",
+        own_node: false,
+        play: lives::play,
+    },
+    Scenario {
+        name: "webhook",
+        own_node: false,
+        play: webhook::play,
+    },
+    Scenario {
+        name: "certificates",
+        own_node: true,
+        play: certificates::play,
     },
 ];
 

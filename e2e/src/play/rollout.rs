@@ -13,7 +13,7 @@ use std::{thread, time::Duration};
 /// Plays it. The short form has one roll of each kind, and an API server that is away for 10 s.
 pub(crate) fn play(cluster: &dyn Cluster, form: &Form) -> Result<()> {
     let _mesh = Mesh::install(cluster, &[])?;
-    let (seconds, rolls, away) = if form.long { (300, 3, 60) } else { (75, 1, 10) };
+    let (seconds, rolls, away) = if form.long { (300, 3, 60) } else { (45, 1, 10) };
     let traffic = Traffic::start(cluster, "rollout", seconds)?;
     for _ in 0..rolls {
         traffic.roll()?;

@@ -133,6 +133,8 @@ fn part(
     }
     container["resources"] = component.resources.clone();
     container["env"] = environment(plan);
+    // What it said last is then shown with the pod, and by who waits for it.
+    container["terminationMessagePolicy"] = "FallbackToLogsOnError".into();
     container["securityContext"] = json!({
         "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}, "privileged": false,
         "readOnlyRootFilesystem": true, "runAsUser": UID, "runAsGroup": UID, "runAsNonRoot": true,

@@ -1,0 +1,200 @@
+//! Certificates live for 60 s and are renewed under load; then the root is replaced in three steps: old, both, new. Nothing
+//! fails, and at the end a certificate of the old root is refused.
+
+use super::{
+    Form,
+    mesh::{Mesh, SYSTEM},
+    traffic::Traffic,
+};
+use crate::{
+    cluster::Cluster,
+    kubectl::{Kubectl, eventually},
+    stranger::{ask, leaf},
+};
+use anyhow::{Context, Result, ensure};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use serde_json::json;
+use std::{collections::BTreeMap, net::SocketAddr, thread, time::Duration};
+
+const NAMESPACE: &str = "certificates";
+const SECRET: &str = "istio-ca-secret";
+/// How long certificates live.
+const LIFETIME: &[&str] = &[
+    "values.pilot.env.DEFAULT_WORKLOAD_CERT_TTL=60s",
+    "values.pilot.env.MAX_WORKLOAD_CERT_TTL=60s",
+];
+/// How long a change may take until every proxy has it.
+const SPREADING: Duration = Duration::from_secs(90);
+
+/// Plays it: 5 minutes of renewal before the rotation in the long form, one renewal in the short one.
+pub(crate) fn play(cluster: &dyn Cluster, form: &Form) -> Result<()> {
+    let kubectl = cluster.kubectl();
+    let _mesh = Mesh::install(cluster, LIFETIME)?;
+    let renewals = if form.long { 10 } else { 1 };
+    let traffic = Traffic::start(cluster, NAMESPACE, if form.long { 480 } else { 120 })?;
+    kubectl.apply(&json!({"apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication",
+        "metadata": {"name": "default", "namespace": NAMESPACE}, "spec": {"mtls": {"mode": "STRICT"}}}))?;
+    for _ in 0..renewals {
+        renewed(kubectl)?;
+    }
+    println!(
+        "  {:>5.1} s  every certificate was renewed {renewals} times",
+        traffic.elapsed()
+    );
+
+    let old = Root::standing(kubectl)?;
+    let new = Root::new()?;
+    let server = server(kubectl)?;
+    let shown = |root: &Root| -> Result<()> {
+        let identity = format!("spiffe://cluster.local/ns/{NAMESPACE}/sa/default");
+        ask(
+            server,
+            Some(leaf(&root.issuer()?, &identity, jiff::Timestamp::now())?),
+        )
+    };
+    shown(&old).context("a certificate of the root that stands")?;
+    ensure!(
+        shown(&new).is_err(),
+        "a certificate of a root that nobody knows is taken"
+    );
+
+    let both = format!("{}{}", old.certificate, new.certificate);
+    patch(kubectl, &[("root-cert.pem", &both)])?;
+    eventually(SPREADING, || have_roots(kubectl, 2))?;
+    println!("  {:>5.1} s  both roots are trusted", traffic.elapsed());
+    patch(
+        kubectl,
+        &[("ca-cert.pem", &new.certificate), ("ca-key.pem", &new.key)],
+    )?;
+    // The authority looks at its Secret now and then; a certificate that is renewed before is still the old root's.
+    renewed(kubectl)?;
+    renewed(kubectl)?;
+    println!(
+        "  {:>5.1} s  certificates are of the new one",
+        traffic.elapsed()
+    );
+    patch(kubectl, &[("root-cert.pem", &new.certificate)])?;
+    eventually(SPREADING, || have_roots(kubectl, 1))?;
+    println!("  {:>5.1} s  the old one is gone", traffic.elapsed());
+    shown(&new).context("a certificate of the new root")?;
+    let refused = shown(&old)
+        .err()
+        .context("a certificate of the old root is taken")?;
+    println!("  a certificate of the old root: {refused:#}");
+    traffic.judge()
+}
+
+/// A root that signs.
+struct Root {
+    certificate: String,
+    key: String,
+}
+
+impl Root {
+    fn new() -> Result<Self> {
+        let mut params = CertificateParams::new(Vec::new())?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params
+            .distinguished_name
+            .push(DnType::OrganizationName, "new");
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let key = KeyPair::generate()?;
+        Ok(Self {
+            certificate: params.self_signed(&key)?.pem(),
+            key: key.serialize_pem(),
+        })
+    }
+
+    /// The one of the mesh that runs.
+    fn standing(kubectl: &Kubectl) -> Result<Self> {
+        let secret = kubectl.json(&["-n", SYSTEM, "get", "secret", SECRET])?;
+        let text = |key: &str| -> Result<String> {
+            let value = secret["data"][key]
+                .as_str()
+                .with_context(|| format!("no {key}"))?;
+            Ok(String::from_utf8(BASE64_STANDARD.decode(value)?)?)
+        };
+        Ok(Self {
+            certificate: text("ca-cert.pem")?,
+            key: text("ca-key.pem")?,
+        })
+    }
+
+    fn issuer(&self) -> Result<Issuer<'static, KeyPair>> {
+        let key = KeyPair::from_pem(&self.key)?;
+        Ok(Issuer::from_ca_cert_pem(&self.certificate, key)?)
+    }
+}
+
+fn patch(kubectl: &Kubectl, keys: &[(&str, &str)]) -> Result<()> {
+    let data: BTreeMap<_, _> = keys
+        .iter()
+        .map(|(key, text)| (*key, BASE64_STANDARD.encode(text)))
+        .collect();
+    let patch = json!({ "data": data }).to_string();
+    let patch = ["patch", "secret", SECRET, "--type", "merge", "-p", &patch];
+    kubectl
+        .text(&[&["-n", SYSTEM], &patch[..]].concat())
+        .map(drop)
+}
+
+/// Names of the pods, and of each what its proxy holds: its own certificate's serial number, and how many roots.
+fn held(kubectl: &Kubectl) -> Result<BTreeMap<String, (String, usize)>> {
+    let mut held = BTreeMap::new();
+    for label in ["app=nginx", "app=load"] {
+        for pod in kubectl.pods(NAMESPACE, label)? {
+            let table =
+                kubectl.shell(&format!("meshctl -n {NAMESPACE} proxy-config secret {pod}"))?;
+            let rows: Vec<Vec<_>> = table
+                .lines()
+                .map(|line| line.split_whitespace().collect())
+                .collect();
+            let roots = rows
+                .iter()
+                .filter(|row| row.first() == Some(&"ROOTCA"))
+                .count();
+            let own = rows.iter().find(|row| row.first() == Some(&"default"));
+            // NAME, two words of type, status, validity, serial number.
+            let serial = own
+                .and_then(|row| row.get(5))
+                .with_context(|| table.clone())?;
+            held.insert(pod, ((*serial).to_owned(), roots));
+        }
+    }
+    ensure!(held.len() == 6, "pods are {held:?}");
+    Ok(held)
+}
+
+/// Waits until each proxy has another certificate than now.
+fn renewed(kubectl: &Kubectl) -> Result<()> {
+    let before = held(kubectl)?;
+    thread::sleep(Duration::from_secs(15));
+    eventually(SPREADING, || {
+        let now = held(kubectl)?;
+        let same: Vec<_> = now
+            .iter()
+            .filter(|(pod, (serial, _))| before.get(*pod).is_some_and(|(old, _)| old == serial))
+            .collect();
+        ensure!(same.is_empty(), "not renewed: {same:?}");
+        Ok(())
+    })
+}
+
+fn have_roots(kubectl: &Kubectl, count: usize) -> Result<()> {
+    let held = held(kubectl)?;
+    ensure!(
+        held.values().all(|(_, roots)| *roots == count),
+        "not {count} roots everywhere: {held:?}"
+    );
+    Ok(())
+}
+
+/// The port of one of the servers.
+fn server(kubectl: &Kubectl) -> Result<SocketAddr> {
+    let pods = kubectl.json(&["-n", NAMESPACE, "get", "pods", "-l", "app=nginx"])?;
+    let address = pods["items"][0]["status"]["podIP"]
+        .as_str()
+        .context("an address")?;
+    Ok(SocketAddr::new(address.parse()?, 80))
+}
