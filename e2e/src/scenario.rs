@@ -3,6 +3,7 @@
 mod envoy; //   a plain Envoy as a sidecar
 mod hostile; // what comes from outside and is no traffic of ours
 mod loss; //    nothing is lost, nothing arrives twice
+mod names; //   DNS of a pod
 mod outage; //  the control plane is down
 mod protocols; // each protocol in each direction
 
@@ -32,6 +33,8 @@ pub(crate) enum Scenario {
     Envoy,
     /// Garbage, half-open connections, huge headers and strangers' certificates: refused, counted, and forgotten.
     Hostile,
+    /// Where DNS is captured, names of the mesh are answered by the sidecar, others by the pod's name server.
+    Names,
     /// With the control plane down running pods serve, and a new one waits and says why.
     Outage,
     /// HTTP/1.1, HTTP/2, gRPC, WebSocket and TCP between mesh-proxy, a plain Envoy and a client without a sidecar.
@@ -44,6 +47,7 @@ pub(crate) fn run(options: Options) -> Result<ExitCode> {
         Scenario::Loss => loss::play(options.long, options.rate)?,
         Scenario::Envoy => envoy::play()?,
         Scenario::Hostile => hostile::play()?,
+        Scenario::Names => names::play()?,
         Scenario::Outage => outage::play()?,
         Scenario::Protocols => protocols::play()?,
     }

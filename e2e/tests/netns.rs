@@ -145,6 +145,12 @@ fn strangers_are_refused_counted_and_forgotten() {
 }
 
 #[test]
+#[ignore = "netns: needs root, iptables and iproute2"]
+fn names_of_the_mesh_are_answered_in_the_pod_and_others_outside() {
+    launcher(&["scenario", "names"]);
+}
+
+#[test]
 #[ignore = "netns: needs root, iptables, iproute2 and envoy"]
 fn a_plain_envoy_is_a_sidecar_of_this_mesh() {
     launcher(&["scenario", "envoy"]);
