@@ -12,10 +12,7 @@ use kube::{
     Api, Client, ResourceExt,
     api::{Patch, PatchParams},
     core::PartialObjectMeta,
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, Event, watcher},
-    },
+    runtime::watcher::{self, Event, watcher},
 };
 use mesh_api::k8s::{
     api::core::v1::{ConfigMap, Namespace},
@@ -105,7 +102,7 @@ impl RootCertificates {
 
     fn namespaces(&self) -> BoxStream<'static, Seen> {
         let all = Api::<PartialObjectMeta<Namespace>>::all(self.client.clone());
-        let events = watcher(all, config()).backoff(self.watchers.join());
+        let events = self.watchers.patiently(watcher(all, config()));
         let read = |namespace: PartialObjectMeta<Namespace>| {
             let stays = namespace.metadata.deletion_timestamp.is_none();
             (namespace.name_any(), stays.then_some(()))
@@ -120,7 +117,7 @@ impl RootCertificates {
             let says = map.data.and_then(|mut data| data.remove(KEY));
             (map.metadata.namespace.unwrap_or_default(), says)
         };
-        told(events.backoff(self.watchers.join()), read)
+        told(self.watchers.patiently(events), read)
             .map(Seen::ConfigMap)
             .boxed()
     }

@@ -18,7 +18,7 @@ use futures_util::StreamExt;
 use kube::{
     Api, Client, ResourceExt,
     core::{ApiResource, DynamicObject, PartialObjectMeta},
-    runtime::{WatchStreamExt, watcher::watcher},
+    runtime::watcher::watcher,
 };
 use mesh_api::{
     crd,
@@ -48,7 +48,7 @@ pub(super) fn watch(
     let client = client.clone();
     if executed {
         let (api, kind) = (Api::all_with(client, kind), kind.clone());
-        let events = watcher(api, config()).backoff(watchers.join());
+        let events = watchers.patiently(watcher(api, config()));
         let heard = events.map(move |event| {
             Heard::Of(
                 topic.clone(),
@@ -59,7 +59,7 @@ pub(super) fn watch(
     }
     let api = Api::<PartialObjectMeta<DynamicObject>>::all_with(client, kind);
     let kind = kind.clone();
-    let events = watcher(api, config()).backoff(watchers.join());
+    let events = watchers.patiently(watcher(api, config()));
     let heard = events.map(move |event| {
         Heard::Of(
             topic.clone(),

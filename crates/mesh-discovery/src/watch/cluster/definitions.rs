@@ -12,10 +12,7 @@ use kube::{
     Api, Client, ResourceExt,
     core::{ApiResource, PartialObjectMeta},
     discovery,
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, Event, watcher},
-    },
+    runtime::watcher::{self, Event, watcher},
 };
 use mesh_api::k8s::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use std::{collections::BTreeSet, time::Duration};
@@ -32,7 +29,7 @@ pub(super) fn kinds(
     watchers: &Watchers,
 ) -> impl Stream<Item = Result<Vec<ApiResource>, watcher::Error>> + Send + use<> {
     let all = Api::<Definition>::all(client.clone());
-    let events = watcher(all, super::kinds::config()).backoff(watchers.join());
+    let events = watchers.patiently(watcher(all, super::kinds::config()));
     let mut names = Names::default();
     let changes = events.filter_map(move |event| {
         let changed = match event {

@@ -15,10 +15,7 @@ use super::{
 use futures_util::StreamExt;
 use kube::{
     Api, Client, Resource, ResourceExt,
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, watcher},
-    },
+    runtime::watcher::{self, watcher},
 };
 use mesh_api::{
     k8s::api::{
@@ -117,7 +114,7 @@ where
         };
         Reading::of(object(k), Vec::new(), &place)
     };
-    let events = watcher(api, config).backoff(watchers.join());
+    let events = watchers.patiently(watcher(api, config));
     let reports = events.map(move |event| Heard::Of(topic.into(), Report::of(event, read)));
     (topic, reports.boxed())
 }
