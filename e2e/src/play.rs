@@ -14,6 +14,7 @@ mod encryption; // mutual TLS, and who is refused
 mod lives; //   Jobs, init containers, StatefulSets
 mod webhook; // the injector is away
 mod certificates; // short lives, and a change of roots
+mod readme; //  the README's quick start
 
 use crate::{
     cluster::{Cluster, Kind, Named},
@@ -101,6 +102,11 @@ const ALL: &[Scenario] = &[
         name: "session",
         own_node: false,
         play: session::play,
+    },
+    Scenario {
+        name: "readme",
+        own_node: false,
+        play: readme::play,
     },
     Scenario {
         name: "rollout",

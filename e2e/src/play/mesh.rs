@@ -22,15 +22,7 @@ impl<'a> Mesh<'a> {
     /// # Errors
     /// If there is one already: it is not ours, and so is left alone.
     pub(super) fn install(cluster: &'a dyn Cluster, settings: &[&str]) -> Result<Self> {
-        let kubectl = cluster.kubectl();
-        ensure!(
-            kubectl.text(&["get", "namespace", SYSTEM]).is_err(),
-            "there is a namespace {SYSTEM} already, which is not ours"
-        );
-        let mesh = Self {
-            kubectl,
-            image: cluster.image(MESH),
-        };
+        let mesh = Self::to_be_installed(cluster)?;
         let start = Instant::now();
         mesh.set(settings)?;
         println!(
@@ -38,6 +30,22 @@ impl<'a> Mesh<'a> {
             start.elapsed().as_secs_f32()
         );
         Ok(mesh)
+    }
+
+    /// For who installs it himself: it goes all the same.
+    ///
+    /// # Errors
+    /// As [`Self::install`].
+    pub(super) fn to_be_installed(cluster: &'a dyn Cluster) -> Result<Self> {
+        let kubectl = cluster.kubectl();
+        ensure!(
+            kubectl.text(&["get", "namespace", SYSTEM]).is_err(),
+            "there is a namespace {SYSTEM} already, which is not ours"
+        );
+        Ok(Self {
+            kubectl,
+            image: cluster.image(MESH),
+        })
     }
 
     /// Installs it over what is there, and waits until it is ready.
