@@ -57,7 +57,8 @@ pub(crate) fn play(long: bool, rate: u32) -> Result<()> {
     judge(&report, &ledger)
 }
 
-fn ledger_file(private: &Path) -> Result<PathBuf> {
+/// An empty ledger in the folder `private`, to which servers of any user may append.
+pub(super) fn ledger_file(private: &Path) -> Result<PathBuf> {
     let path = private.join("ledger");
     fs::write(&path, "")?;
     fs::set_permissions(&path, Permissions::from_mode(0o666))?;
@@ -65,7 +66,7 @@ fn ledger_file(private: &Path) -> Result<PathBuf> {
 }
 
 /// Starts the echo app in the pod `name`.
-fn serve(launcher: &mut Launcher, name: &str, ledger: &Path) -> Result<()> {
+pub(super) fn serve(launcher: &mut Launcher, name: &str, ledger: &Path) -> Result<()> {
     let pod = launcher
         .pods
         .iter_mut()
