@@ -1,7 +1,8 @@
 //! Scenarios: what must hold when something goes wrong, played in a sandbox.
 
-mod ends; //    the containers of a pod end, in any order
 mod envoy; //   a plain Envoy as a sidecar
+mod exposure; // what a pod's proxy shows to whom, and where it leads
+mod footprint; // what a proxy holds
 mod hostile; // what comes from outside and is no traffic of ours
 mod loss; //    nothing is lost, nothing arrives twice
 mod names; //   DNS of a pod
@@ -30,10 +31,10 @@ pub(crate) struct Options {
 pub(crate) enum Scenario {
     /// A server is replaced and the control plane restarted under load: nothing fails, nothing arrives twice.
     Loss,
-    /// The containers of a pod end in each order under load: nothing fails, and it can ask others until it is gone.
-    Ends,
     /// A plain Envoy as the sidecar of a third pod: it takes all that is served, and speaks mutual TLS with ours.
     Envoy,
+    /// Self-calls end, the proxy is no relay, orders and dumps are the pod's own, policy holds for the proxy's user too.
+    Exposure,
     /// Garbage, half-open connections, huge headers and strangers' certificates: refused, counted, and forgotten.
     Hostile,
     /// Where DNS is captured, names of the mesh are answered by the sidecar, others by the pod's name server.
@@ -48,8 +49,8 @@ pub(crate) enum Scenario {
 pub(crate) fn run(options: Options) -> Result<ExitCode> {
     match options.scenario {
         Scenario::Loss => loss::play(options.long, options.rate)?,
-        Scenario::Ends => ends::play(options.rate)?,
         Scenario::Envoy => envoy::play()?,
+        Scenario::Exposure => exposure::play()?,
         Scenario::Hostile => hostile::play()?,
         Scenario::Names => names::play()?,
         Scenario::Outage => outage::play()?,

@@ -4,6 +4,7 @@ use crate::netns::{
     Launcher, Programs,
     container::{self, User},
     objects,
+    pod::Pod,
 };
 use anyhow::{Context, Result, bail};
 use mesh_api::yaml;
@@ -21,7 +22,7 @@ pub(crate) const CLIENT: &str = "test-f5b5d48b5-qdzft";
 /// The server's pod.
 pub(crate) const SERVER: &str = "nginx-7c79c4bf97-7985c";
 /// Address of the server's Service.
-const SERVICE_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 102, 168, 134);
+pub(crate) const SERVICE_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 102, 168, 134);
 /// Address of the server's pod.
 pub(crate) const SERVER_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 73);
 /// Address of the other Service.
@@ -123,14 +124,15 @@ impl Stage {
 
     /// What a command prints in the pod `name`.
     pub(crate) fn in_pod(&self, name: &str, user: User, command: &mut Command) -> Result<String> {
-        let pod = self
-            .launcher
-            .pods
-            .iter()
-            .find(|pod| pod.name() == name)
-            .with_context(|| format!("no pod {name}"))?;
-        container::enter(command, pod.pid(), user)?;
+        container::enter(command, self.pod(name)?.pid(), user)?;
         text(command)
+    }
+
+    /// The pod `name`.
+    pub(crate) fn pod(&self, name: &str) -> Result<&Pod> {
+        let mut pods = self.launcher.pods.iter();
+        pods.find(|pod| pod.name() == name)
+            .with_context(|| format!("no pod {name}"))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What comes from outside and is no traffic of ours: garbage, half-open connections, huge headers, strangers'
 //! certificates. Each is refused in words or by a close, counted, and forgotten: memory and descriptors go back.
 
+use super::footprint::Footprint;
 use crate::{
     netns::{Programs, container::User},
     stage::{CLIENT, SERVER, SERVER_ADDRESS, Stage},
@@ -45,23 +46,14 @@ fn attack(stage: &Stage, each: usize) -> Result<()> {
     let inbound = SocketAddr::from((SERVER_ADDRESS, 80));
     garbage(inbound, each)?;
     garbage((SERVER_ADDRESS, port::INBOUND).into(), each)?;
-    garbage((client_address(stage)?, port::OUTBOUND).into(), each)?;
+    garbage((stage.pod(CLIENT)?.address, port::OUTBOUND).into(), each)?;
     half_open(inbound, each)?;
     huge_header(inbound)?;
     strangers(stage, inbound)
 }
 
-fn client_address(stage: &Stage) -> Result<std::net::Ipv4Addr> {
-    stage
-        .launcher
-        .pods
-        .iter()
-        .find(|pod| pod.name() == CLIENT)
-        .map(|pod| pod.address)
-        .context("the client's pod")
-}
-
-fn serves(stage: &Stage) -> Result<()> {
+/// The client is served.
+pub(super) fn serves(stage: &Stage) -> Result<()> {
     let mut curl = Command::new("curl");
     curl.args([
         "-sS",
@@ -221,39 +213,6 @@ fn counted(stage: &Stage, before: u64) -> Result<()> {
         std::thread::sleep(Duration::from_millis(50));
     }
     Ok(())
-}
-
-/// What a proxy holds.
-#[derive(Debug)]
-struct Footprint {
-    resident_kib: u64,
-    descriptors: usize,
-}
-
-impl Footprint {
-    fn of(stage: &Stage, pod: &str) -> Result<Self> {
-        let pod = stage
-            .launcher
-            .pods
-            .iter()
-            .find(|p| p.name() == pod)
-            .context("pod")?;
-        let process = pod.process("istio-proxy").context("no proxy runs")?;
-        let status = fs::read_to_string(format!("/proc/{process}/status"))?;
-        let resident = status
-            .lines()
-            .find_map(|line| line.strip_prefix("RssAnon:")?.trim().strip_suffix(" kB"));
-        Ok(Self {
-            resident_kib: resident.context("RssAnon")?.parse()?,
-            descriptors: fs::read_dir(format!("/proc/{process}/fd"))?.count(),
-        })
-    }
-
-    /// Within 10 % or 2 MiB of `before`, and no descriptor more.
-    fn is_back(&self, before: &Self) -> bool {
-        let allowed = before.resident_kib + (before.resident_kib / 10).max(2048);
-        self.resident_kib <= allowed && self.descriptors <= before.descriptors
-    }
 }
 
 fn forgotten(stage: &Stage, before: &Footprint) -> Result<()> {
