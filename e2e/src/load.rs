@@ -33,6 +33,9 @@ pub(crate) struct Options {
     /// For how long, in seconds.
     #[arg(long, default_value_t = 40)]
     seconds: u32,
+    /// Number of the first request, even.
+    #[arg(long, default_value_t = 0)]
+    first: u64,
     /// File for the report, JSON.
     #[arg(long)]
     report: PathBuf,
@@ -41,7 +44,9 @@ pub(crate) struct Options {
 /// What became of the requests.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Report {
-    /// Requests sent: their numbers are 0 up to this.
+    /// Number of the first request.
+    pub(crate) first: u64,
+    /// Requests sent, with numbers that follow each other.
     pub(crate) sent: u64,
     /// The same, for each method.
     pub(crate) methods: BTreeMap<String, Count>,
@@ -86,7 +91,12 @@ async fn load(options: &Options) -> Result<Report> {
     for number in 0..total {
         let due = start + Duration::from_secs(1) * number as u32 / options.rate;
         tokio::time::sleep_until(due.into()).await;
-        running.spawn(one(client.clone(), options.url.clone(), number, start));
+        running.spawn(one(
+            client.clone(),
+            options.url.clone(),
+            options.first + number,
+            start,
+        ));
         while let Some(ended) = running.try_join_next() {
             outcomes.push(ended?);
         }
@@ -94,7 +104,10 @@ async fn load(options: &Options) -> Result<Report> {
     while let Some(ended) = running.join_next().await {
         outcomes.push(ended?);
     }
-    Ok(report(total, outcomes))
+    Ok(Report {
+        first: options.first,
+        ..report(total, outcomes)
+    })
 }
 
 struct Outcome {

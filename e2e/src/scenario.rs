@@ -1,5 +1,6 @@
 //! Scenarios: what must hold when something goes wrong, played in a sandbox.
 
+mod ends; //    the containers of a pod end, in any order
 mod envoy; //   a plain Envoy as a sidecar
 mod exposure; // what a pod's proxy shows to whom, and where it leads
 mod footprint; // what a proxy holds
@@ -31,6 +32,8 @@ pub(crate) struct Options {
 pub(crate) enum Scenario {
     /// A server is replaced and the control plane restarted under load: nothing fails, nothing arrives twice.
     Loss,
+    /// The containers of a pod end in each order under load: nothing fails, and it can ask others until it is gone.
+    Ends,
     /// A plain Envoy as the sidecar of a third pod: it takes all that is served, and speaks mutual TLS with ours.
     Envoy,
     /// Self-calls end, the proxy is no relay, orders and dumps are the pod's own, policy holds for the proxy's user too.
@@ -49,6 +52,7 @@ pub(crate) enum Scenario {
 pub(crate) fn run(options: Options) -> Result<ExitCode> {
     match options.scenario {
         Scenario::Loss => loss::play(options.long, options.rate)?,
+        Scenario::Ends => ends::play(options.rate)?,
         Scenario::Envoy => envoy::play()?,
         Scenario::Exposure => exposure::play()?,
         Scenario::Hostile => hostile::play()?,

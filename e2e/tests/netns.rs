@@ -134,6 +134,12 @@ fn nothing_is_lost_and_nothing_arrives_twice() {
 
 #[test]
 #[ignore = "netns: needs root, iptables and iproute2"]
+fn a_pod_ends_in_any_order_and_nothing_is_lost() {
+    launcher(&["scenario", "ends"]);
+}
+
+#[test]
+#[ignore = "netns: needs root, iptables and iproute2"]
 fn without_a_control_plane_running_pods_serve_and_new_ones_say_why_they_wait() {
     launcher(&["scenario", "outage"]);
 }

@@ -29,10 +29,14 @@ impl<'a> Namespace<'a> {
 impl Drop for Namespace<'_> {
     fn drop(&mut self) {
         // Pods first: who deletes namespaces looks again only after half of the longest grace period.
+        // How long they would take to end is of no interest any more.
         let name = self.name.as_str();
-        let _ = self
-            .kubectl
-            .text(&["-n", name, "delete", "all", "--all", "--cascade=foreground"]);
+        let delete = |what: &str, how: &str| {
+            let delete = ["-n", name, "delete", what, "--all", "--wait=false", how];
+            let _ = self.kubectl.text(&delete);
+        };
+        delete("all", "--cascade=foreground");
+        delete("pods", "--grace-period=1");
         let delete = ["delete", "namespace", name, "--wait=true"];
         if let Err(error) = self.kubectl.text(&delete) {
             eprintln!("warning: namespace {} is left behind: {error:#}", self.name);

@@ -190,6 +190,20 @@ impl Pod {
         self.logs.join(format!("{container}.log"))
     }
 
+    /// Sends SIGTERM to a container.
+    pub(crate) fn tell_to_end(&self, container: &str) {
+        if let Some(process) = self.containers.iter().find(|p| p.name == container) {
+            process.signal(Signal::SIGTERM);
+        }
+    }
+
+    /// Waits until a container has ended, at most `patience`, then kills it and forgets it. Whether it ended by itself;
+    /// `None` if it is not there.
+    pub(crate) fn wait_for_end(&mut self, container: &str, patience: Duration) -> Option<bool> {
+        let place = self.containers.iter().position(|p| p.name == container)?;
+        Some(self.containers.remove(place).wait(patience))
+    }
+
     /// Process of a running container, by its number in the sandbox.
     pub(crate) fn process(&self, container: &str) -> Option<u32> {
         self.containers

@@ -1,4 +1,4 @@
-//! Certificates live for 60 s and are renewed under load; then the root is replaced in three steps: old, both, new. Nothing
+//! Certificates live for a minute or less and are renewed under load; then the root is replaced in three steps: old, both, new. Nothing
 //! fails, and at the end a certificate of the old root is refused.
 
 use super::{
@@ -19,20 +19,23 @@ use std::{collections::BTreeMap, net::SocketAddr, thread, time::Duration};
 
 const NAMESPACE: &str = "certificates";
 const SECRET: &str = "istio-ca-secret";
-/// How long certificates live.
-const LIFETIME: &[&str] = &[
-    "values.pilot.env.DEFAULT_WORKLOAD_CERT_TTL=60s",
-    "values.pilot.env.MAX_WORKLOAD_CERT_TTL=60s",
-];
+/// How often the authority looks at its Secret, and a little more.
+const LOOK: Duration = Duration::from_secs(13);
 /// How long a change may take until every proxy has it.
 const SPREADING: Duration = Duration::from_secs(90);
 
-/// Plays it: 5 minutes of renewal before the rotation in the long form, one renewal in the short one.
+/// Plays it: lives of 60 s for 5 minutes before the rotation in the long form, one of 30 s in the short one.
 pub(crate) fn play(cluster: &dyn Cluster, form: &Form) -> Result<()> {
     let kubectl = cluster.kubectl();
-    let _mesh = Mesh::install(cluster, LIFETIME)?;
-    let renewals = if form.long { 10 } else { 1 };
-    let traffic = Traffic::start(cluster, NAMESPACE, if form.long { 480 } else { 120 })?;
+    let (lifetime, renewals, seconds) = if form.long {
+        (60, 10, 500)
+    } else {
+        (30, 1, 95)
+    };
+    let lifetime = ["DEFAULT", "MAX"]
+        .map(|which| format!("values.pilot.env.{which}_WORKLOAD_CERT_TTL={lifetime}s"));
+    let _mesh = Mesh::install(cluster, &[&lifetime[0], &lifetime[1]])?;
+    let traffic = Traffic::start(cluster, NAMESPACE, seconds)?;
     kubectl.apply(&json!({"apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication",
         "metadata": {"name": "default", "namespace": NAMESPACE}, "spec": {"mtls": {"mode": "STRICT"}}}))?;
     for _ in 0..renewals {
@@ -61,21 +64,21 @@ pub(crate) fn play(cluster: &dyn Cluster, form: &Form) -> Result<()> {
 
     let both = format!("{}{}", old.certificate, new.certificate);
     patch(kubectl, &[("root-cert.pem", &both)])?;
-    eventually(SPREADING, || have_roots(kubectl, 2))?;
+    spread(kubectl, 2)?;
     println!("  {:>5.1} s  both roots are trusted", traffic.elapsed());
     patch(
         kubectl,
         &[("ca-cert.pem", &new.certificate), ("ca-key.pem", &new.key)],
     )?;
-    // The authority looks at its Secret now and then; a certificate that is renewed before is still the old root's.
-    renewed(kubectl)?;
+    // A certificate that is renewed before the authority has looked is still the old root's.
+    thread::sleep(LOOK);
     renewed(kubectl)?;
     println!(
         "  {:>5.1} s  certificates are of the new one",
         traffic.elapsed()
     );
     patch(kubectl, &[("root-cert.pem", &new.certificate)])?;
-    eventually(SPREADING, || have_roots(kubectl, 1))?;
+    spread(kubectl, 1)?;
     println!("  {:>5.1} s  the old one is gone", traffic.elapsed());
     shown(&new).context("a certificate of the new root")?;
     let refused = shown(&old)
@@ -169,7 +172,7 @@ fn held(kubectl: &Kubectl) -> Result<BTreeMap<String, (String, usize)>> {
 /// Waits until each proxy has another certificate than now.
 fn renewed(kubectl: &Kubectl) -> Result<()> {
     let before = held(kubectl)?;
-    thread::sleep(Duration::from_secs(15));
+    thread::sleep(Duration::from_secs(10));
     eventually(SPREADING, || {
         let now = held(kubectl)?;
         let same: Vec<_> = now
@@ -179,6 +182,23 @@ fn renewed(kubectl: &Kubectl) -> Result<()> {
         ensure!(same.is_empty(), "not renewed: {same:?}");
         Ok(())
     })
+}
+
+/// Waits until each proxy has so many roots.
+fn spread(kubectl: &Kubectl, roots: usize) -> Result<()> {
+    thread::sleep(LOOK);
+    // The kubelet looks at mounted ConfigMaps once in a minute or so, and when a pod changes.
+    let poke = format!("roots={roots}");
+    kubectl.text(&[
+        "-n",
+        NAMESPACE,
+        "annotate",
+        "pods",
+        "--all",
+        "--overwrite",
+        &poke,
+    ])?;
+    eventually(SPREADING, || have_roots(kubectl, roots))
 }
 
 fn have_roots(kubectl: &Kubectl, count: usize) -> Result<()> {

@@ -57,7 +57,7 @@ pub(crate) fn play(long: bool, rate: u32) -> Result<()> {
     judge(&report, &ledger)
 }
 
-/// An empty ledger that any application may write to.
+/// An empty ledger in the folder `private`, to which servers of any user may append.
 pub(super) fn ledger_file(private: &Path) -> Result<PathBuf> {
     let path = private.join("ledger");
     fs::write(&path, "")?;
