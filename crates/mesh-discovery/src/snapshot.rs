@@ -22,6 +22,7 @@ pub use peers::{MtlsMode, MutualTls, PeerPolicies};
 pub use protocol::{Protocol, Traffic};
 pub use service::{Resolution, Service, ServicePort, TargetPort};
 pub use services::Services;
+pub(crate) use workload::CONTAINERS_READY;
 pub use workload::Workload;
 pub use workloads::Workloads;
 

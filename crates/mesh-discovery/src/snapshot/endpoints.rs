@@ -58,7 +58,9 @@ impl ServiceEndpoints {
         all.sort_by(|a, b| a.rank().cmp(&b.rank()));
         // An endpoint that moves between slices stands in both for a while.
         all.dedup_by(|later, first| later.address == first.address && later.ports == first.ports);
-        Self { all }
+        Self {
+            all: or_the_unheard(all),
+        }
     }
 
     /// All of them, by address.
@@ -92,6 +94,21 @@ impl ServiceEndpoints {
         sockets.peek().is_some()
             && sockets.all(|(socket, endpoint)| endpoint.accepts_mtls(world, socket.port()))
     }
+}
+
+/// If none is ready, those that are so as far as their kubelets could tell.
+///
+/// When a cluster has lost sight of its nodes, as after a time without an API server, Kubernetes declares all their pods
+/// not ready. They serve on, and there is nowhere better to send to. Where an application is not ready its kubelet says so,
+/// and that counts.
+fn or_the_unheard(mut all: Vec<ServiceEndpoint>) -> Vec<ServiceEndpoint> {
+    if !all.iter().any(|endpoint| endpoint.ready) {
+        for endpoint in all.iter_mut().filter(|endpoint| !endpoint.terminating) {
+            let workload = endpoint.workload.as_ref();
+            endpoint.ready = workload.is_some_and(|w| w.containers_are_ready);
+        }
+    }
+    all
 }
 
 impl ServiceEndpoint {

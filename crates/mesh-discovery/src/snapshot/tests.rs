@@ -104,6 +104,39 @@ fn a_new_address_is_a_matter_of_endpoints_alone() {
     );
 }
 
+/// After a time without an API server Kubernetes declares whole nodes, and all their pods, not ready.
+#[test]
+fn pods_of_nodes_that_nobody_hears_are_used_if_there_are_no_others() {
+    let said = |name: &str, address: &str, ready: &str| {
+        let status = format!(
+            "status: {{podIP: {address}, conditions: [{{type: Ready, status: 'False'}}, {{type: ContainersReady, status: '{ready}'}}]}}"
+        );
+        pod(name, address, "one").replace(&format!("status: {{podIP: {address}}}"), &status)
+    };
+    let unready =
+        |address: &str| format!("{{addresses: [{address}], conditions: {{ready: false}}}}");
+    let pods = said("a", "10.0.0.1", "True")
+        + &said("b", "10.0.0.2", "False")
+        + &said("c", "10.0.0.3", "True").replace(
+            "containers: []",
+            "containers: [], readinessGates: [{conditionType: x}]",
+        );
+    let used = |endpoints: &str| -> Vec<String> {
+        let living = Living::new(&(service(PLAIN) + &pods + &slice(endpoints)));
+        let endpoints = living.world.endpoints(HOST);
+        let used = endpoints.iter().filter(|endpoint| endpoint.ready);
+        used.map(|endpoint| endpoint.address.to_string()).collect()
+    };
+    let all = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map(unready).join(", ");
+    assert_eq!(used(&all), ["10.0.0.1"]);
+    assert_eq!(
+        used(&format!("{all}, {{addresses: [10.0.0.9]}}")),
+        ["10.0.0.9"]
+    );
+    let ends = "{addresses: [10.0.0.1], conditions: {ready: false, terminating: true}}";
+    assert_eq!(used(ends), [] as [&str; 0]);
+}
+
 #[test]
 fn a_new_service_account_changes_whom_clusters_trust() {
     let text = service(PLAIN) + &slice("{addresses: [10.0.0.1]}") + &pod("a", "10.0.0.1", "one");

@@ -30,7 +30,13 @@ pub struct Workload {
     pub owner: Arc<str>,
     /// Its proxy accepts mutual TLS.
     pub accepts_mtls: bool,
+    /// Its kubelet has said last that all its containers are ready, and nothing else is asked for. If it is not ready all
+    /// the same, then because its node is not heard of.
+    pub containers_are_ready: bool,
 }
+
+/// The condition of a pod by which a kubelet says so.
+pub(crate) const CONTAINERS_READY: &str = "ContainersReady";
 
 impl Workload {
     /// Reads a Pod; `node` is the object of the node that it runs on. `None` once the pod has ended: its address may
@@ -59,6 +65,7 @@ impl Workload {
             owner: owner(pod).into(),
             accepts_mtls: labels.get(annotation::TLS_MODE).map(String::as_str)
                 == Some(annotation::TLS_MODE_ISTIO),
+            containers_are_ready: containers_are_ready(pod),
             labels,
         })
     }
@@ -92,6 +99,14 @@ impl Workload {
             .find_map(|key| self.labels.get(*key))
             .map(String::as_str)
     }
+}
+
+fn containers_are_ready(pod: &k8s::Pod) -> bool {
+    let gates = pod.spec.as_ref().and_then(|s| s.readiness_gates.as_ref());
+    let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
+    let mut conditions = conditions.into_iter().flatten();
+    let said = conditions.any(|c| c.type_ == CONTAINERS_READY && c.status == "True");
+    said && gates.is_none_or(Vec::is_empty)
 }
 
 /// Pods on the node's network share its address, so it says nothing about who answers there.

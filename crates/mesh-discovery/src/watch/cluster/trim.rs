@@ -1,11 +1,12 @@
 //! Drops what the mesh does not read of an object, before it is kept and compared.
 //!
 //! That saves memory, and it saves pushes: what changes all the time on a living object (its version, its managed fields,
-//! the conditions of its status, the time of a slice's last change) is among it.
+//! most conditions of its status, the time of a slice's last change) is among it.
 
+use crate::snapshot::CONTAINERS_READY;
 use mesh_api::k8s::{
     api::{
-        core::v1::{Container, Namespace, Node, Pod, PodSpec, PodStatus, Service},
+        core::v1::{Container, Namespace, Node, Pod, PodCondition, PodSpec, PodStatus, Service},
         discovery::v1::EndpointSlice,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -83,14 +84,27 @@ pub(super) fn pod(object: &mut Pod) {
         subdomain: spec.subdomain,
         containers: containers(spec.containers),
         init_containers: spec.init_containers.map(containers),
+        readiness_gates: spec.readiness_gates,
         ..PodSpec::default()
     });
     object.status = object.status.take().map(|status| PodStatus {
         phase: status.phase,
         pod_ip: status.pod_ip,
         pod_ips: status.pod_ips,
+        conditions: status
+            .conditions
+            .map(|all| all.into_iter().filter_map(condition).collect()),
         ..PodStatus::default()
     });
+}
+
+/// The one that is read, without its times, which change more often than it.
+fn condition(condition: PodCondition) -> Option<PodCondition> {
+    (condition.type_ == CONTAINERS_READY).then(|| PodCondition {
+        type_: condition.type_,
+        status: condition.status,
+        ..PodCondition::default()
+    })
 }
 
 fn containers(all: Vec<Container>) -> Vec<Container> {
