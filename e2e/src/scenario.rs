@@ -1,5 +1,6 @@
 //! Scenarios: what must hold when something goes wrong, played in a sandbox.
 
+mod clock; //   a sidecar whose clock is wrong
 mod ends; //    the containers of a pod end, in any order
 mod envoy; //   a plain Envoy as a sidecar
 mod exposure; // what a pod's proxy shows to whom, and where it leads
@@ -32,6 +33,8 @@ pub(crate) struct Options {
 pub(crate) enum Scenario {
     /// A server is replaced and the control plane restarted under load: nothing fails, nothing arrives twice.
     Loss,
+    /// A sidecar whose clock is two minutes wrong serves; one that is wrong by more than a day says that it is the time.
+    Clock,
     /// The containers of a pod end in each order under load: nothing fails, and it can ask others until it is gone.
     Ends,
     /// A plain Envoy as the sidecar of a third pod: it takes all that is served, and speaks mutual TLS with ours.
@@ -52,6 +55,7 @@ pub(crate) enum Scenario {
 pub(crate) fn run(options: Options) -> Result<ExitCode> {
     match options.scenario {
         Scenario::Loss => loss::play(options.long, options.rate)?,
+        Scenario::Clock => clock::play()?,
         Scenario::Ends => ends::play(options.rate)?,
         Scenario::Envoy => envoy::play()?,
         Scenario::Exposure => exposure::play()?,

@@ -80,6 +80,13 @@ impl Stage {
             .map(drop)
     }
 
+    /// As [`Stage::start_server_pod`], at a free address, without starting a sidecar.
+    pub(crate) fn server_pod_without_sidecar(&mut self, suffix: &str) -> Result<&mut Pod> {
+        let address = self.launcher.free_address();
+        let pod = objects::pod_of(&self.server, "7c79c4bf97", suffix);
+        self.launcher.captured_pod(&pod, address)
+    }
+
     /// Starts a pod of the server's Deployment and waits until its sidecar is ready.
     pub(crate) fn another_server(&mut self, suffix: &str, address: Ipv4Addr) -> Result<()> {
         self.start_server_pod(suffix, address)?;

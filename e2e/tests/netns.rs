@@ -139,6 +139,12 @@ fn a_pod_ends_in_any_order_and_nothing_is_lost() {
 }
 
 #[test]
+#[ignore = "netns: needs root, iptables, iproute2 and faketime"]
+fn a_wrong_clock_is_not_seen_up_to_two_minutes_and_named_beyond_a_day() {
+    launcher(&["scenario", "clock"]);
+}
+
+#[test]
 #[ignore = "netns: needs root, iptables and iproute2"]
 fn without_a_control_plane_running_pods_serve_and_new_ones_say_why_they_wait() {
     launcher(&["scenario", "outage"]);

@@ -4,7 +4,7 @@ use crate::{
     chore::{Outcome, Profile, build, cargo_command, run},
     demo::PROGRAMS,
     envoy,
-    system::{self, NETNS},
+    system::{self, CLOCK, NETNS},
     tidy,
 };
 use std::time::Instant;
@@ -71,7 +71,7 @@ fn netns(filter: &[String]) -> Went {
     if !system::is_root() {
         return Went::Skipped("needs root\nhint: sudo -E cargo xtask test".into());
     }
-    if let Err(error) = system::provide(NETNS) {
+    if let Err(error) = system::provide(NETNS).and_then(|()| system::provide(CLOCK)) {
         return Went::Skipped(error);
     }
     if let Err(error) = build(PROGRAMS, Profile::Dev) {

@@ -30,6 +30,12 @@ pub(crate) const NETNS: &[Need] = &[
     },
 ];
 
+/// What a wrong clock takes.
+pub(crate) const CLOCK: &[Need] = &[Need {
+    program: "faketime",
+    package: "faketime",
+}];
+
 /// What answers in the benchmark.
 pub(crate) const BACKEND: &[Need] = &[Need {
     program: "nginx",
