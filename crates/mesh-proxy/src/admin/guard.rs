@@ -1,32 +1,42 @@
-//! Who may ask the admin interface, which shows and changes all: the pod itself, and no page in a browser.
+//! Who may ask the admin interface, which shows and changes all, and who may give the agent orders: the pod itself, and no
+//! page in a browser.
 //!
 //! A page of another site could be served under a name that then resolves to loopback; its requests come from here, but
 //! bear that name as their host.
 
 use super::reply::Reply;
 use http::{HeaderMap, Request, StatusCode, header, uri::Authority};
-use std::net::SocketAddr;
+use mesh_model::port::INBOUND_SOURCE_V4;
+use std::net::{IpAddr, SocketAddr};
 
 /// Checks where a request comes from and whom it means.
 pub(super) fn admin<B>(request: &Request<B>, peer: SocketAddr) -> Result<(), Reply> {
-    let refuse = |why: &str| Err(Reply::refuse(StatusCode::FORBIDDEN, why));
     if !is_own(peer) {
-        return refuse("only the pod itself may use the admin interface");
+        let why = "only the pod itself may use the admin interface";
+        return Err(Reply::refuse(StatusCode::FORBIDDEN, why));
     }
+    no_page(request)
+}
+
+/// Checks that a request of the pod itself was not made for it by a page in a browser.
+pub(super) fn no_page<B>(request: &Request<B>) -> Result<(), Reply> {
+    let refuse = |why: &str| Err(Reply::refuse(StatusCode::FORBIDDEN, why));
     if !means_loopback(request) {
         return refuse(
             "the request is for another host\nhint: ask for localhost, 127.0.0.1 or [::1]",
         );
     }
     if is_foreign_page(request.headers()) {
-        return refuse("no page in a browser may use the admin interface");
+        return refuse("no page of another site may ask this");
     }
     Ok(())
 }
 
-/// Whether the peer is the pod itself.
+/// Whether the peer is the pod itself. What comes from the address of inbound connections is loopback too, but forwarded:
+/// whoever sent it is elsewhere.
 pub(super) fn is_own(peer: SocketAddr) -> bool {
-    peer.ip().to_canonical().is_loopback()
+    let address = peer.ip().to_canonical();
+    address.is_loopback() && address != IpAddr::V4(INBOUND_SOURCE_V4)
 }
 
 // HTTP/1.0 requests may do without a host; a browser sends none of those.
@@ -80,6 +90,9 @@ mod tests {
             ("[::1]:1", true),
             ("[::ffff:127.0.0.1]:1", true),
             ("10.0.0.1:1", false),
+            ("127.0.0.6:1", false),
+            ("[::ffff:127.0.0.6]:1", false),
+            ("[::6]:1", false),
         ] {
             let peer = peer.parse().expect("an address");
             assert_eq!(

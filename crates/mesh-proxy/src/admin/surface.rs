@@ -75,6 +75,9 @@ fn order(request: &Request<Incoming>, peer: SocketAddr, obey: impl FnOnce()) -> 
     if !guard::is_own(peer) {
         return only_own();
     }
+    if let Err(refused) = guard::no_page(request) {
+        return refused;
+    }
     if request.method() != Method::POST {
         return Reply::refuse(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
     }

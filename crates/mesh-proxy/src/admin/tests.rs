@@ -397,6 +397,12 @@ async fn each_socket_offers_its_own() {
         status.get("/quitquitquit").await.0,
         StatusCode::METHOD_NOT_ALLOWED
     );
+    // A name that a page in a browser made resolve to loopback.
+    for path in ["/drain", "/quitquitquit"] {
+        let (code, _) = status.send("POST", path, "evil.example:15020").await;
+        assert_eq!(code, StatusCode::FORBIDDEN, "{path}");
+    }
+    assert!(!facts.shared.drain.is_inbound_draining() && !facts.shutdown.is_begun());
     assert_eq!(
         status.post("/drain").await,
         (StatusCode::OK, "OK".to_owned())
