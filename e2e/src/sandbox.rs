@@ -53,7 +53,8 @@ pub(crate) fn enter(inside: impl FnOnce() -> Result<ExitCode>) -> Result<ExitCod
     sweep();
     let folder = Path::new(FOLDERS).join(std::process::id().to_string());
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-    let code = start(&folder).and_then(wait);
+    // Before there is anything to end: who changes their mind at once finds nothing left, either.
+    let code = hear().and_then(|()| start(&folder)).and_then(wait);
     remove(&folder);
     let _ = fs::remove_dir(FOLDERS);
     code
@@ -102,13 +103,12 @@ fn forbidden(what: &str, error: &dyn std::error::Error) -> anyhow::Error {
     anyhow::anyhow!("{what}: {error}\nhint: the kernel or the container forbids it to this root")
 }
 
-/// Process to which signals are passed on.
+/// Process to which signals are passed on; 0: there is none yet.
 static INNER: AtomicI32 = AtomicI32::new(0);
 /// Signals that came.
 static SIGNALS: AtomicI32 = AtomicI32::new(0);
 
-fn wait(mut inner: Child) -> Result<ExitCode> {
-    INNER.store(inner.id() as i32, Ordering::Relaxed);
+fn hear() -> Result<()> {
     let action = nix::sys::signal::SigAction::new(
         nix::sys::signal::SigHandler::Handler(pass_on),
         nix::sys::signal::SaFlags::SA_RESTART,
@@ -117,6 +117,15 @@ fn wait(mut inner: Child) -> Result<ExitCode> {
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         // SAFETY: the handler only loads an atomic and sends a signal, both of which a handler may.
         unsafe { nix::sys::signal::sigaction(signal, &action) }?;
+    }
+    Ok(())
+}
+
+fn wait(mut inner: Child) -> Result<ExitCode> {
+    INNER.store(inner.id() as i32, Ordering::Relaxed);
+    if SIGNALS.load(Ordering::Relaxed) > 0 {
+        // It was asked to end before it could hear.
+        inner.kill()?;
     }
     let status = inner.wait()?;
     Ok(status
@@ -159,7 +168,10 @@ extern "C" fn pass_on(_: i32) {
     } else {
         Signal::SIGKILL
     };
-    let _ = kill(Pid::from_raw(INNER.load(Ordering::Relaxed)), signal);
+    let inner = INNER.load(Ordering::Relaxed);
+    if inner > 0 {
+        let _ = kill(Pid::from_raw(inner), signal);
+    }
 }
 
 fn isolate_mounts() -> Result<()> {

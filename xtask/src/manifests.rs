@@ -1,8 +1,11 @@
 //! The manifest of a default installation, as `meshctl manifest generate` prints it: checked in, so that a change of what is
 //! installed is seen by who reads the change.
 
-use crate::chore::{Outcome, cargo_command, root};
-use std::fs;
+use crate::{
+    chore::{Outcome, Profile, build, root},
+    demo::PROGRAMS,
+};
+use std::{fs, process::Command};
 
 const FILE: &str = "manifests/mesh.yaml";
 
@@ -13,11 +16,11 @@ pub(crate) fn manifests(arguments: &[String]) -> Outcome {
         [flag] if flag == "--check" => true,
         _ => return Err("cargo xtask manifests [--check]".into()),
     };
-    let output = cargo_command()
-        .args(["run", "--quiet", "--package", "mesh-ctl", "--"])
+    // All programs, as the demo and the scenarios build them: by itself it would be built anew, with other features.
+    let output = Command::new(build(PROGRAMS, Profile::Dev)?.join("meshctl"))
         .args(["manifest", "generate"])
         .output()
-        .map_err(|error| format!("cargo: {error}"))?;
+        .map_err(|error| format!("meshctl: {error}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(format!(
