@@ -1,8 +1,12 @@
 //! The mesh on a cluster, installed as a person installs it.
 
-use crate::{cluster::Cluster, image::MESH, kubectl::Kubectl};
+use crate::{
+    cluster::Cluster,
+    image::MESH,
+    kubectl::{Kubectl, eventually},
+};
 use anyhow::{Context, Result, ensure};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Where it is installed.
 pub(super) const SYSTEM: &str = "istio-system";
@@ -57,10 +61,22 @@ impl<'a> Mesh<'a> {
             "meshctl install --set image={}{settings} --readiness-timeout 120s",
             self.image
         );
-        self.kubectl
-            .shell(&line)
-            .map(drop)
-            .map_err(|error| error.context(self.pods()))
+        let installed = self.kubectl.shell(&line).and_then(|_| self.settled());
+        installed.map_err(|error| error.context(self.pods()))
+    }
+
+    /// Waits until no pod of an earlier installation is left: while it ends it still answers the API server.
+    fn settled(&self) -> Result<()> {
+        eventually(Duration::from_secs(60), || {
+            let pods = self.kubectl.json(&["-n", SYSTEM, "get", "pods"])?;
+            let mut pods = pods["items"].as_array().into_iter().flatten();
+            let ending = pods.find(|pod| !pod["metadata"]["deletionTimestamp"].is_null());
+            ensure!(
+                ending.is_none(),
+                "a pod of the earlier installation still ends"
+            );
+            Ok(())
+        })
     }
 
     /// What is wrong with its pods, for who looks at a failure.
