@@ -8,7 +8,7 @@ pub(crate) use kind::Kind;
 pub(crate) use named::Named;
 pub(crate) use namespace::Namespace;
 
-use crate::{kubectl::Kubectl, node::Node};
+use crate::{image::CLIENT, kubectl::Kubectl, node::Node};
 use anyhow::{Result, bail};
 use std::{path::PathBuf, process::Command};
 
@@ -20,6 +20,11 @@ pub(crate) trait Cluster {
     /// What an image that we pack, such as [`crate::image::CLIENT`], is pulled as there.
     fn image(&self, image: &str) -> String {
         image.to_owned()
+    }
+
+    /// A manifest in which the client's image is called as it is pulled there.
+    fn manifest(&self, text: &str) -> String {
+        text.replace(CLIENT, &self.image(CLIENT))
     }
 
     /// A command that runs as root on the node that is ours alone; `None` where nodes are not to be touched.

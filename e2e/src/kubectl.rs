@@ -193,6 +193,9 @@ impl Drop for Forward {
     }
 }
 
+/// How long the control plane's news may take to reach a proxy.
+pub(crate) const SETTLING: Duration = Duration::from_secs(30);
+
 /// Tries again until it succeeds, or `patience` is over: then with the last error.
 pub(crate) fn eventually<T>(
     patience: Duration,

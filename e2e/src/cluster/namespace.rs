@@ -24,6 +24,16 @@ impl<'a> Namespace<'a> {
             name: name.to_owned(),
         })
     }
+
+    /// Makes one whose pods get sidecars.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub(crate) fn injected(kubectl: &'a Kubectl, name: &str) -> Result<Self> {
+        let namespace = Self::new(kubectl, name)?;
+        kubectl.text(&["label", "namespace", name, "istio-injection=enabled"])?;
+        Ok(namespace)
+    }
 }
 
 impl Drop for Namespace<'_> {

@@ -8,8 +8,7 @@ use super::{
 };
 use crate::{
     cluster::{Cluster, Namespace},
-    image::CLIENT,
-    kubectl::{Kubectl, eventually},
+    kubectl::{Kubectl, SETTLING, eventually},
 };
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -21,18 +20,15 @@ const PEER: &str = include_str!("../../manifests/curl-anywhere.yaml");
 const INSIDE: &str = "inside";
 /// Not in the mesh.
 const OUTSIDE: &str = "outside";
-/// How long the control plane's news may take to reach a proxy.
-const SETTLING: Duration = Duration::from_secs(30);
 
 /// Plays it.
 pub(crate) fn play(cluster: &dyn Cluster, _: &Form) -> Result<()> {
     let kubectl = cluster.kubectl();
     let _mesh = Mesh::install(cluster, &[])?;
-    let inside = Namespace::new(kubectl, INSIDE)?;
+    let inside = Namespace::injected(kubectl, INSIDE)?;
     let outside = Namespace::new(kubectl, OUTSIDE)?;
-    kubectl.text(&["label", "namespace", INSIDE, "istio-injection=enabled"])?;
     for (manifest, namespace) in [(SERVER, &inside), (PEER, &inside), (PEER, &outside)] {
-        let manifest = manifest.replace(CLIENT, &cluster.image(CLIENT));
+        let manifest = cluster.manifest(manifest);
         kubectl.apply_text(&manifest, &["-n", &namespace.name])?;
     }
     kubectl.rolled_out(INSIDE, "server")?;

@@ -4,28 +4,24 @@
 use super::{Form, mesh::Mesh};
 use crate::{
     cluster::{Cluster, Namespace},
-    image::CLIENT,
-    kubectl::{Kubectl, eventually},
+    kubectl::{Kubectl, SETTLING, eventually},
 };
 use anyhow::{Context, Result, ensure};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 const SERVER: &str = include_str!("../../manifests/policy.yaml");
 const PEER: &str = include_str!("../../manifests/curl-anywhere.yaml");
 const STATEFUL: &str = include_str!("../../manifests/lives.yaml");
 const JOB: &str = include_str!("../../manifests/job.yaml");
 const NAMESPACE: &str = "lives";
-/// How long the control plane's news may take to reach a proxy.
-const SETTLING: Duration = Duration::from_secs(30);
 
 /// Plays it.
 pub(crate) fn play(cluster: &dyn Cluster, _: &Form) -> Result<()> {
     let kubectl = cluster.kubectl();
     let _mesh = Mesh::install(cluster, &[])?;
-    let _namespace = Namespace::new(kubectl, NAMESPACE)?;
-    kubectl.text(&["label", "namespace", NAMESPACE, "istio-injection=enabled"])?;
+    let _namespace = Namespace::injected(kubectl, NAMESPACE)?;
     for manifest in [SERVER, PEER, STATEFUL] {
-        let manifest = manifest.replace(CLIENT, &cluster.image(CLIENT));
+        let manifest = cluster.manifest(manifest);
         kubectl.apply_text(&manifest, &["-n", NAMESPACE])?;
     }
     for target in ["deployment/server", "deployment/client", "statefulset/web"] {
@@ -85,8 +81,8 @@ fn jobs(cluster: &dyn Cluster) -> Result<()> {
         let job = JOB
             .replace("NAME", name)
             .replace("NATIVE", native)
-            .replace("LAST", last)
-            .replace(CLIENT, &cluster.image(CLIENT));
+            .replace("LAST", last);
+        let job = cluster.manifest(&job);
         let start = Instant::now();
         kubectl.apply_text(&job, &["-n", NAMESPACE])?;
         let target = format!("job/{name}");

@@ -4,7 +4,6 @@
 use super::{Form, pod};
 use crate::{
     cluster::{Cluster, Namespace},
-    image::CLIENT,
     kubectl::eventually,
 };
 use anyhow::{Context, Result, ensure};
@@ -27,7 +26,7 @@ pub(crate) fn play(cluster: &dyn Cluster, form: &Form) -> Result<()> {
     let kubectl = cluster.kubectl();
     let namespace = Namespace::new(kubectl, NAMESPACE)?;
     kubectl.apply_text(NGINX, &[])?;
-    kubectl.apply_text(&CLIENT_POD.replace(CLIENT, &cluster.image(CLIENT)), &[])?;
+    kubectl.apply_text(&cluster.manifest(CLIENT_POD), &[])?;
     kubectl.rolled_out(&namespace.name, "nginx")?;
     kubectl.rolled_out(&namespace.name, "test")?;
     let pid = pod::process(cluster, NAMESPACE, "app=test")?.context("a node of ours")?;

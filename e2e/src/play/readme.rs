@@ -3,8 +3,8 @@
 use super::{Form, mesh::Mesh};
 use crate::{
     cluster::{Cluster, Namespace},
-    image::{CLIENT, MESH},
-    kubectl::{Kubectl, eventually},
+    image::MESH,
+    kubectl::{Kubectl, SETTLING, eventually},
 };
 use anyhow::{Context, Result, ensure};
 use std::time::Duration;
@@ -15,14 +15,12 @@ const NAMESPACE: &str = "shop";
 /// What stands for the reader's own registry, and for the name of a pod.
 const REGISTRY: &str = "hub=registry.example.org/mesh";
 const POD: &str = "web-7c79c4bf97-7985c";
-/// How long the control plane's news may take to reach a proxy.
-const SETTLING: Duration = Duration::from_secs(30);
 
 /// Plays it.
 pub(crate) fn play(cluster: &dyn Cluster, _: &Form) -> Result<()> {
     let kubectl = cluster.kubectl();
     let _namespace = Namespace::new(kubectl, NAMESPACE)?;
-    let manifest = MANIFEST.replace(CLIENT, &cluster.image(CLIENT));
+    let manifest = cluster.manifest(MANIFEST);
     kubectl.apply_text(&manifest, &["-n", NAMESPACE])?;
     kubectl.rolled_out(NAMESPACE, "web")?;
     let _mesh = Mesh::to_be_installed(cluster)?;

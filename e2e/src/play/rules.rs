@@ -4,7 +4,7 @@
 use super::{Form, pod};
 use crate::{
     cluster::{Cluster, Namespace},
-    image::{CLIENT, MESH},
+    image::MESH,
     kubectl::Kubectl,
 };
 use anyhow::{Result, ensure};
@@ -17,9 +17,7 @@ const NAMESPACE: &str = "rules";
 pub(crate) fn play(cluster: &dyn Cluster, _: &Form) -> Result<()> {
     let kubectl = cluster.kubectl();
     let _namespace = Namespace::new(kubectl, NAMESPACE)?;
-    let manifest = MANIFEST
-        .replace("mesh-proxy:latest", &cluster.image(MESH))
-        .replace(CLIENT, &cluster.image(CLIENT));
+    let manifest = cluster.manifest(&MANIFEST.replace("mesh-proxy:latest", &cluster.image(MESH)));
     kubectl.apply_text(&manifest, &[])?;
     kubectl.rolled_out(NAMESPACE, "test")?;
     println!("  a pod with istio-init runs");

@@ -12,20 +12,16 @@ use super::{
 };
 use crate::{
     cluster::{Cluster, Namespace},
-    image::CLIENT,
-    kubectl::{Kubectl, eventually},
+    kubectl::{Kubectl, SETTLING, eventually},
 };
 use anyhow::{Context, Result, ensure};
 use article::Addresses;
 use serde_json::Value;
-use std::time::Duration;
 
 const NGINX: &str = include_str!("../../manifests/nginx.yaml");
 const CLIENT_POD: &str = include_str!("../../manifests/curl.yaml");
 const WEB: &str = include_str!("../../manifests/web.yaml");
 const NAMESPACE: &str = "test";
-/// How long the control plane's news may take to reach a proxy.
-const SETTLING: Duration = Duration::from_secs(30);
 
 /// Plays it.
 pub(crate) fn play(cluster: &dyn Cluster, _: &Form) -> Result<()> {
@@ -77,7 +73,7 @@ impl<'a> Session<'a> {
         let namespace = Namespace::new(kubectl, NAMESPACE)?;
         kubectl.shell("kubectl label namespace test istio-injection=enabled")?;
         kubectl.apply_text(NGINX, &["-n", NAMESPACE])?;
-        let client = CLIENT_POD.replace(CLIENT, &cluster.image(CLIENT));
+        let client = cluster.manifest(CLIENT_POD);
         kubectl.apply_text(&client, &[])?;
         kubectl.rolled_out(NAMESPACE, "nginx")?;
         kubectl.rolled_out(NAMESPACE, "test")?;
@@ -124,7 +120,10 @@ impl<'a> Session<'a> {
             proxy["restartPolicy"]
         );
         let init = container(&object, "initContainers", "istio-init")?;
-        article::has_arguments(init, article::INIT_ARGUMENTS)?;
+        article::has_arguments(
+            init,
+            &[&["istio-iptables"], article::INIT_ARGUMENTS].concat(),
+        )?;
         for (field, want) in [
             ("name", "istio-proxy"),
             ("securityContext.runAsGroup", "1337"),

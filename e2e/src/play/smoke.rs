@@ -4,7 +4,6 @@
 use super::Form;
 use crate::{
     cluster::{Cluster, Namespace},
-    image::CLIENT,
     kubectl::{Kubectl, eventually},
 };
 use anyhow::{Context, Result, ensure};
@@ -27,7 +26,7 @@ pub(crate) fn play(cluster: &dyn Cluster, _: &Form) -> Result<()> {
     nodes_are_ready(kubectl)?;
     let namespace = Namespace::new(kubectl, NAMESPACE)?;
     eventually(SETTLING, || kubectl.apply_text(NGINX, &[]))?;
-    let client = CLIENT_POD.replace(CLIENT, &cluster.image(CLIENT));
+    let client = cluster.manifest(CLIENT_POD);
     kubectl.apply_text(&client, &[])?;
     kubectl.rolled_out(&namespace.name, "nginx")?;
     kubectl.rolled_out(&namespace.name, "test")?;

@@ -4,7 +4,6 @@
 use super::pod;
 use crate::{
     cluster::{Cluster, Namespace},
-    image::CLIENT,
     kubectl::{Kubectl, eventually},
     ledger::Ledger,
     load::Report,
@@ -34,15 +33,12 @@ impl<'a> Traffic<'a> {
     /// Starts the servers, then `seconds` of load.
     pub(super) fn start(cluster: &'a dyn Cluster, name: &str, seconds: u64) -> Result<Self> {
         let kubectl = cluster.kubectl();
-        let namespace = Namespace::new(kubectl, name)?;
-        kubectl.text(&["label", "namespace", name, "istio-injection=enabled"])?;
+        let namespace = Namespace::injected(kubectl, name)?;
         let ledger = format!("/run/mesh-ledger-{name}");
         let servers = SERVERS.replace("LEDGER", &ledger);
         kubectl.apply_text(&servers, &["-n", name])?;
         kubectl.rolled_out(name, "nginx")?;
-        let load = LOAD
-            .replace("SECONDS", &seconds.to_string())
-            .replace(CLIENT, &cluster.image(CLIENT));
+        let load = cluster.manifest(&LOAD.replace("SECONDS", &seconds.to_string()));
         kubectl.apply_text(&load, &["-n", name])?;
         let running = [
             "-n",

@@ -7,7 +7,6 @@ use super::{
 };
 use crate::{
     cluster::{Cluster, Namespace},
-    image::CLIENT,
     kubectl::{Kubectl, eventually},
 };
 use anyhow::{Context, Result, ensure};
@@ -22,9 +21,8 @@ const INJECTOR: &str = "istio-sidecar-injector";
 pub(crate) fn play(cluster: &dyn Cluster, _: &Form) -> Result<()> {
     let kubectl = cluster.kubectl();
     let _mesh = Mesh::install(cluster, &[])?;
-    let _inside = Namespace::new(kubectl, INSIDE)?;
+    let _inside = Namespace::injected(kubectl, INSIDE)?;
     let _outside = Namespace::new(kubectl, OUTSIDE)?;
-    kubectl.text(&["label", "namespace", INSIDE, "istio-injection=enabled"])?;
     scale(kubectl, "0")?;
     let gone = [
         "-n",
@@ -38,7 +36,7 @@ pub(crate) fn play(cluster: &dyn Cluster, _: &Form) -> Result<()> {
     ];
     kubectl.text(&gone)?;
 
-    let manifest = PEER.replace(CLIENT, &cluster.image(CLIENT));
+    let manifest = cluster.manifest(PEER);
     for namespace in [INSIDE, OUTSIDE] {
         kubectl.apply_text(&manifest, &["-n", namespace])?;
     }

@@ -81,27 +81,9 @@ pub(super) const PROXY_ARGUMENTS: &[&str] = &[
     "--log_output_level=default:info",
 ];
 
-/// The arguments of `istio-init`.
-pub(super) const INIT_ARGUMENTS: &[&str] = &[
-    "istio-iptables",
-    "-p",
-    "15001",
-    "-z",
-    "15006",
-    "-u",
-    "1337",
-    "-m",
-    "REDIRECT",
-    "-i",
-    "*",
-    "-x",
-    "",
-    "-b",
-    "*",
-    "-d",
-    "15090,15021,15020",
-    "--log_output_level=default:info",
-];
+/// The arguments of `istio-init`, after its command.
+pub(super) const INIT_ARGUMENTS: &[&str] =
+    &include!("../../../../crates/mesh-init/tests/article/arguments.in");
 
 /// Whether a container's arguments begin with these.
 pub(super) fn has_arguments(container: &Value, want: &[&str]) -> Result<()> {
