@@ -1,12 +1,11 @@
 //! One table of settings: flag, environment variable, default, meaning. [`Command`] is what was typed; [`Settings`] is
 //! what it means, checked and complete, and the only form that the rest of the program sees.
 
-mod listen; // addresses to listen on
 mod settings; // what was typed → what it means
 
-pub use listen::ListenAddress;
 pub use settings::{Debounce, Invalid, Settings, SourceSettings};
 
+use mesh_runtime::listen::ListenAddress;
 use std::path::PathBuf;
 
 /// The control plane of the mesh.

@@ -1,6 +1,6 @@
 //! What the control plane serves: xDS and certificates by gRPC, debug pages and metrics by HTTP.
 //!
-//! [`listen`] binds; [`tls`] shakes hands; [`grpc`] serves what comes out; [`ads`] opens streams, each of which is a task
+//! [`tls`] shakes hands; [`grpc`] serves what comes out; [`ads`] opens streams, each of which is a task
 //! in [`stream`]. Makes no resource itself.
 
 pub mod ads; // who may open a stream
@@ -9,7 +9,6 @@ pub mod connections; // the streams that stand
 pub mod debug; // debug pages, metrics, readiness
 pub mod grpc; // the gRPC servers
 pub mod http; // the HTTP server
-pub mod listen; // sockets
 pub mod node; // what a client says of itself
 pub mod stream; // one stream
 pub mod tls; // handshakes

@@ -4,6 +4,7 @@
 //! log macros. Nothing here knows what the process does.
 
 pub mod build; // which program this is
+pub mod listen; // where it listens
 pub mod log; // what it says, and how loud
 pub mod readiness; // whether it can serve yet, and what is missing
 pub mod shutdown; // when it should stop

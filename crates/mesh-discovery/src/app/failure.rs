@@ -2,9 +2,9 @@
 
 use crate::{
     ca::{directory::CaError, issuer_keys::KeyError},
-    serve::listen::BindError,
     watch::AccessError,
 };
+use mesh_runtime::listen::BindError;
 
 /// Why the control plane cannot run, and what the operator can do about it.
 #[derive(Debug)]

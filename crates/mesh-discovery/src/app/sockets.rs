@@ -1,9 +1,7 @@
 //! The sockets, bound before anything else, so that a port in use is known at once.
 
-use crate::{
-    config::Settings,
-    serve::listen::{self, BindError},
-};
+use crate::config::Settings;
+use mesh_runtime::listen::{self, BindError};
 use tokio::net::TcpListener;
 
 /// The sockets of the process; `None` for a port that is switched off.

@@ -1,11 +1,12 @@
 //! What was typed → what it means, checked, with all errors at once.
 
-use super::{ListenAddress, Typed};
+use super::Typed;
 use crate::{
     ca::{lifetime::Lifetime, token::TokenSettings},
     watch::Access,
 };
 use mesh_api::mesh_config::MeshConfig;
+use mesh_runtime::listen::ListenAddress;
 use std::{fs, path::PathBuf, time::Duration};
 
 /// All settings, checked.

@@ -1,8 +1,8 @@
 //! The gRPC servers: one set of services, over plaintext or over TLS.
 
-use super::{connection::Connection, listen, tls};
+use super::{connection::Connection, tls};
 use crate::ca::server_certificate::ServerCertificate;
-use mesh_runtime::shutdown::Shutdown;
+use mesh_runtime::{listen, shutdown::Shutdown};
 use std::{io, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncRead, AsyncWrite},

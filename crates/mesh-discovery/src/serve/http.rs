@@ -2,14 +2,14 @@
 //!
 //! Small on purpose: HTTP/1 only, few connections, short times. Nothing of the mesh's work depends on it.
 
-use super::{debug::Pages, listen};
+use super::debug::Pages;
 use axum::{Router, extract::ConnectInfo};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
-use mesh_runtime::shutdown::Shutdown;
+use mesh_runtime::{listen, shutdown::Shutdown};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::task::TaskTracker;

@@ -2,11 +2,12 @@
 //!
 //! The configuration is read for each connection, so that a renewed certificate counts from the next one on.
 
-use super::{connection::Connection, listen};
+use super::connection::Connection;
 use crate::ca::{
     caller::{Peer, identity_of},
     server_certificate::ServerCertificate,
 };
+use mesh_runtime::listen;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},

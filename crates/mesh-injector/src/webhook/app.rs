@@ -4,7 +4,7 @@
 //! say what is still missing; then certificate, caBundle and nodes. SIGTERM: not ready, new connections for a while
 //! longer, then what is open finishes.
 
-use std::{net::Ipv4Addr, net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow};
 use kube::{
@@ -12,6 +12,7 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use mesh_runtime::{
+    listen::{self, ListenAddress},
     readiness::Readiness,
     shutdown::{Shutdown, Signals},
     tasks::Tasks,
@@ -55,8 +56,8 @@ struct App {
 
 impl App {
     async fn start(command: Command, shutdown: Shutdown) -> Result<Self> {
-        let https = bind(command.https_addr, "--httpsAddr").await?;
-        let monitoring = bind(command.monitoring_addr, "--monitoringAddr").await?;
+        let https = bind(&command.https_addr, "--httpsAddr").await?;
+        let monitoring = bind(&command.monitoring_addr, "--monitoringAddr").await?;
         let (reader, mut settings) = Reader::open(files(&command), overrides(&command))?;
         settings.native_sidecars = command.native_sidecars == Native::True;
         let kubelets = Kubelets {
@@ -244,18 +245,10 @@ fn duration(typed: jiff::SignedDuration) -> Duration {
     Duration::try_from(typed).unwrap_or_default()
 }
 
-/// An IPv6 socket takes IPv4 too; without IPv6, an IPv4 socket.
-async fn bind(address: SocketAddr, setting: &str) -> Result<TcpListener> {
-    let mut bound = TcpListener::bind(address).await;
-    let unsupported = |e: &std::io::Error| e.raw_os_error() == Some(NO_IPV6);
-    if address.ip().is_unspecified() && bound.as_ref().is_err_and(unsupported) {
-        bound = TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await;
-    }
-    bound.with_context(|| format!("cannot listen on {address} ({setting})"))
+async fn bind(address: &ListenAddress, setting: &'static str) -> Result<TcpListener> {
+    let bound = listen::bind(address, setting).await?;
+    bound.with_context(|| format!("{setting}: the port cannot be switched off"))
 }
-
-/// EAFNOSUPPORT of Linux.
-const NO_IPV6: i32 = 97;
 
 async fn client(command: &Command) -> Result<Client> {
     let options = KubeConfigOptions {

@@ -1,6 +1,8 @@
 //! One table of settings: flag, environment variable, default, meaning.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::path::PathBuf;
+
+use mesh_runtime::listen::{self, ListenAddress};
 
 /// The sidecar injector of the mesh: an admission webhook that puts the proxy into pods as they are created.
 ///
@@ -59,11 +61,11 @@ pub struct Command {
     pub warn_of_proxy_user: bool,
 
     /// Reviews, over TLS.
-    #[arg(long = "httpsAddr", default_value = ":15017", value_parser = address, value_name = "ADDR", help_heading = "Ports")]
-    pub https_addr: SocketAddr,
+    #[arg(long = "httpsAddr", default_value = ":15017", value_parser = listen::on, value_name = "ADDR", help_heading = "Ports")]
+    pub https_addr: ListenAddress,
     /// Readiness and metrics.
-    #[arg(long = "monitoringAddr", default_value = ":15014", value_parser = address, value_name = "ADDR", help_heading = "Ports")]
-    pub monitoring_addr: SocketAddr,
+    #[arg(long = "monitoringAddr", default_value = ":15014", value_parser = listen::on, value_name = "ADDR", help_heading = "Ports")]
+    pub monitoring_addr: ListenAddress,
 
     /// The Service by which the API server calls us.
     #[arg(
@@ -201,17 +203,6 @@ impl Command {
     }
 }
 
-/// `host:port`, or `:port` for all interfaces.
-fn address(text: &str) -> Result<SocketAddr, String> {
-    let whole = match text.strip_prefix(':') {
-        Some(port) => format!("[::]:{port}"),
-        None => text.to_owned(),
-    };
-    whole
-        .parse()
-        .map_err(|_| format!("`{text}` is not `address:port` or `:port`"))
-}
-
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory, Parser};
@@ -222,12 +213,22 @@ mod tests {
     fn the_table_is_consistent() {
         Command::command().debug_assert();
         let command = Command::parse_from(["mesh-injector"]);
-        assert_eq!(command.https_addr.port(), 15017);
+        assert_eq!(command.https_addr, ListenAddress::Everywhere(15017));
         assert_eq!(
             command.dns_name(),
             "istio-sidecar-injector.istio-system.svc"
         );
         assert!(command.needs_cluster());
+    }
+
+    #[test]
+    fn no_port_can_be_switched_off() {
+        for flag in ["--httpsAddr=", "--monitoringAddr="] {
+            assert!(
+                Command::try_parse_from(["mesh-injector", flag]).is_err(),
+                "{flag}"
+            );
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! At the end the listener takes connections for a while longer, until the cluster's load balancing knows; then what is
 //! open is asked to finish (GOAWAY, `connection: close`) and nothing is cut off.
 
-use std::{io, net::IpAddr, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper_util::{
@@ -11,7 +11,7 @@ use hyper_util::{
     server::{conn::auto, graceful::GracefulShutdown},
     service::TowerToHyperService,
 };
-use mesh_runtime::shutdown::Shutdown;
+use mesh_runtime::{listen, shutdown::Shutdown};
 use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -29,8 +29,6 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const HEAD: Duration = Duration::from_secs(10);
 /// Requests at once on one connection.
 const MAX_STREAMS: u32 = 250;
-/// Pause after a failed accept: the usual reason, no free descriptor, does not go away by trying at once.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Silence after which an HTTP/2 peer has to show that it is there.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
@@ -60,11 +58,11 @@ impl Port {
         tokio::pin!(end);
         loop {
             let (stream, address) = tokio::select! {
-                accepted = self.accept() => accepted,
+                accepted = listen::accept(&self.listener) => accepted,
                 () = &mut end => break,
             };
-            let Some(place) = places.take(address) else {
-                tracing::warn!(%address, "too many connections, closed one");
+            let Some(place) = places.take(address.ip()) else {
+                tracing::warn!(address = %address.ip(), "too many connections, closed one");
                 continue;
             };
             let (router, watcher) = (self.router.clone(), graceful.watcher());
@@ -92,22 +90,6 @@ impl Port {
         graceful.shutdown().await;
         tasks.close();
         tasks.wait().await;
-    }
-
-    async fn accept(&self) -> (TcpStream, IpAddr) {
-        loop {
-            match self.listener.accept().await {
-                Ok((stream, address)) => {
-                    // Only latency suffers if this is refused.
-                    let _ = stream.set_nodelay(true);
-                    return (stream, address.ip());
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
     }
 }
 

@@ -1,6 +1,11 @@
-//! Sockets: binding them with errors that say what to do, and accepting for ever.
+//! Sockets: what is written of them, binding them with errors that say what to do, and accepting for ever.
+//!
+//! For the ports of the control plane. What is served there is not its business, and no limit is kept here.
 
-use crate::config::ListenAddress;
+mod address; // what is written
+
+pub use address::{InvalidListenAddress, ListenAddress, on};
+
 use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},

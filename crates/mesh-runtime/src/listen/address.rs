@@ -41,12 +41,55 @@ impl FromStr for ListenAddress {
     }
 }
 
+/// Reads the address of a port that cannot be switched off.
+///
+/// # Errors
+/// If the text is no address, or empty.
+pub fn on(text: &str) -> Result<ListenAddress, InvalidListenAddress> {
+    match text.parse()? {
+        ListenAddress::Off => Err(InvalidListenAddress(text.into())),
+        address => Ok(address),
+    }
+}
+
 impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Off => Ok(()),
             Self::Everywhere(port) => write!(f, ":{port}"),
             Self::At(address) => address.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_go_programs_write_is_understood() {
+        let on_loopback = ListenAddress::At(([127, 0, 0, 1], 80).into());
+        for (text, meaning) in [
+            ("", ListenAddress::Off),
+            (":15012", ListenAddress::Everywhere(15012)),
+            ("127.0.0.1:80", on_loopback.clone()),
+            ("localhost:80", on_loopback),
+            ("[::]:80", ListenAddress::At(([0u16; 8], 80).into())),
+        ] {
+            assert_eq!(text.parse(), Ok(meaning), "{text}");
+        }
+        for text in ["80", "name:80", "127.0.0.1", ":", ":65536", "::80"] {
+            let parsed: Result<ListenAddress, _> = text.parse();
+            let error = parsed.expect_err(text).to_string();
+            assert!(error.contains(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_port_that_is_needed_cannot_be_switched_off() {
+        assert_eq!(on(":80"), Ok(ListenAddress::Everywhere(80)));
+        for text in ["", "80"] {
+            assert_eq!(on(text), Err(InvalidListenAddress(text.into())));
         }
     }
 }
