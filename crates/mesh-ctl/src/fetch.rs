@@ -14,7 +14,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 pub(crate) use cluster::{
-    Cluster, ClusterOptions, ControlPlane, Error as ClusterError, is_configured, resource,
+    Cluster, ClusterOptions, ControlPlane, Error as ClusterError, is_configured, is_ready, resource,
 };
 pub(crate) use forward::{Error as ForwardError, Forward};
 pub(crate) use http::{Error as HttpError, Server};
@@ -87,16 +87,17 @@ enum Place {
 }
 
 impl Mesh {
-    /// The one that is meant: a cluster if it is named, else a demo that runs here, else the cluster of the user's
-    /// kubeconfig.
+    /// The one that is meant: a cluster if it is named, by a flag or an exported `KUBECONFIG`, else a demo that runs here,
+    /// else the cluster of the user's kubeconfig.
     ///
     /// # Errors
     /// If there is none.
     pub(crate) fn open(options: &ClusterOptions, namespace: Option<&str>) -> Result<Self, Error> {
-        let place = match options.is_named() {
+        let exported = cluster::is_exported() && !sandbox::is_named();
+        let place = match options.is_named() || exported {
             true => Place::Cluster(Self::cluster(options)?),
             false => match Sandboxes::open() {
-                Err(SandboxError::Nothing) if cluster::is_configured() => {
+                Err(error) if error.is_absence() && cluster::is_configured() => {
                     Place::Cluster(Self::cluster(options)?)
                 }
                 other => Place::Sandboxes(other?),
@@ -183,6 +184,19 @@ impl Mesh {
             }
             Place::Cluster(cluster) => Discovery::of(cluster),
         }
+    }
+
+    /// What each of the wanted control planes answers. If only some answer, the others are named in a warning.
+    ///
+    /// # Errors
+    /// If there is none at all, or none answers: then the last one's error.
+    pub(crate) fn ask_discoveries<T>(
+        &self,
+        is_wanted: impl Fn(&Discovery) -> bool,
+        ask: impl Fn(&Discovery) -> Result<T, Error>,
+    ) -> Result<Vec<(Discovery, T)>, Error> {
+        let planes = self.discoveries()?.into_iter();
+        answers(planes.filter(is_wanted), ask)
     }
 
     /// One control plane: the pod that was typed, else the first.
@@ -309,6 +323,11 @@ impl Discovery {
         Ok(forwarded.collect())
     }
 
+    /// Name of its pod; of a demo that of its program.
+    pub(crate) fn name(&self) -> &str {
+        self.pod.as_ref().map_or("mesh-discovery", |pod| &pod.pod)
+    }
+
     /// Its debug interface.
     pub(crate) fn server(&self) -> &Server {
         &self.debug
@@ -321,6 +340,28 @@ impl Discovery {
     pub(crate) fn get(&self, path: &str) -> Result<String, Error> {
         Ok(self.debug.get(path)?)
     }
+}
+
+fn answers<T>(
+    planes: impl Iterator<Item = Discovery>,
+    ask: impl Fn(&Discovery) -> Result<T, Error>,
+) -> Result<Vec<(Discovery, T)>, Error> {
+    let (mut answers, mut silent) = (Vec::new(), Vec::new());
+    for plane in planes {
+        match ask(&plane) {
+            Ok(answer) => answers.push((plane, answer)),
+            Err(error) => silent.push((plane, error)),
+        }
+    }
+    if answers.is_empty()
+        && let Some((_, error)) = silent.pop()
+    {
+        return Err(error);
+    }
+    for (plane, error) in &silent {
+        eprintln!("warning: {} does not answer: {error}", plane.name());
+    }
+    Ok(answers)
 }
 
 /// The text of a file; `-` is standard input.
@@ -337,4 +378,38 @@ pub(crate) fn file(path: &Path) -> Result<String, Error> {
         path: path.to_owned(),
         source,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planes() -> impl Iterator<Item = Discovery> {
+        ["istiod-1", "istiod-2"].into_iter().map(|name| Discovery {
+            debug: Server::socket(name.into(), name),
+            pod: Some(ControlPlane {
+                pod: name.to_owned(),
+                revision: None,
+            }),
+        })
+    }
+
+    fn silence() -> Error {
+        ClusterError::NoControlPlane("istio-system".to_owned()).into()
+    }
+
+    #[test]
+    fn one_that_is_silent_does_not_hide_what_others_say() {
+        let said = answers(planes(), |plane| match plane.name() {
+            "istiod-1" => Err(silence()),
+            name => Ok(name.to_owned()),
+        });
+        let said: Vec<_> = said
+            .expect("one answered")
+            .into_iter()
+            .map(|(_, said)| said)
+            .collect();
+        assert_eq!(said, ["istiod-2"]);
+        assert!(answers(planes(), |_| Err::<(), _>(silence())).is_err());
+    }
 }

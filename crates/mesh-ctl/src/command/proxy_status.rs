@@ -26,10 +26,8 @@ pub(super) fn run(args: &ProxyStatus, mesh: Open<'_>) -> Result<String, Failure>
 }
 
 fn list(args: &ProxyStatus, mesh: &Mesh) -> Result<String, Failure> {
-    let mut answers = Vec::new();
-    for plane in mesh.discoveries()? {
-        answers.push(plane.get(SYNCZ)?);
-    }
+    let answers = mesh.ask_discoveries(|_| true, |plane| plane.get(SYNCZ))?;
+    let answers: Vec<_> = answers.into_iter().map(|(_, answer)| answer).collect();
     match args.output {
         StatusOutput::Table => {
             let mut statuses = Vec::new();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::args::{Version, VersionOutput};
 use crate::failure::Failure;
 use crate::fetch;
-use crate::view::{document, status, version};
+use crate::view::{document, version};
 
 use super::Open;
 use super::proxy_status::{SYNCZ, read_statuses};
@@ -60,8 +60,17 @@ pub(super) fn run(args: &Version, mesh: Open<'_>) -> Result<String, Failure> {
 
 /// What the control planes say. That there is none is no failure: the version of this program is still an answer.
 fn remote(revision: Option<&str>, mesh: Open<'_>) -> Result<Option<Remote>, Failure> {
-    let planes = match mesh().and_then(|mesh| mesh.discoveries()) {
-        Ok(planes) => planes,
+    let of = |plane: &fetch::Discovery| plane.pod.as_ref().and_then(|pod| pod.revision.clone());
+    let is_wanted = |plane: &fetch::Discovery| {
+        revision.is_none_or(|wanted| of(plane).as_deref().unwrap_or("default") == wanted)
+    };
+    let asked = mesh().and_then(|mesh| {
+        mesh.ask_discoveries(is_wanted, |plane| {
+            Ok((plane.get("/version")?, plane.get(SYNCZ)?))
+        })
+    });
+    let answers = match asked {
+        Ok(answers) => answers,
         Err(error @ (fetch::Error::Sandbox(_) | fetch::Error::Cluster(_))) => {
             eprintln!("warning: only the client's version is known: {error}");
             return Ok(None);
@@ -69,27 +78,14 @@ fn remote(revision: Option<&str>, mesh: Open<'_>) -> Result<Option<Remote>, Fail
         Err(error) => return Err(error.into()),
     };
     let mut remote = Remote::default();
-    for plane in planes {
-        let (name, of) = match &plane.pod {
-            Some(pod) => (pod.pod.clone(), pod.revision.clone()),
-            None => ("mesh-discovery".to_owned(), None),
-        };
-        if revision.is_some_and(|wanted| of.as_deref().unwrap_or("default") != wanted) {
-            continue;
-        }
+    for (plane, (version, statuses)) in answers {
         remote.control_planes.push(ControlPlane {
-            name,
-            revision: of,
-            version: plane.get("/version")?.trim().to_owned(),
+            revision: of(&plane),
+            name: plane.name().to_owned(),
+            version: version.trim().to_owned(),
         });
-        let statuses = read_statuses(&plane.get(SYNCZ)?)?;
-        let named = statuses.into_iter().map(
-            |status::ProxyStatus {
-                 proxy,
-                 istio_version,
-                 ..
-             }| (proxy, istio_version),
-        );
+        let statuses = read_statuses(&statuses)?.into_iter();
+        let named = statuses.map(|status| (status.proxy, status.istio_version));
         remote.proxies.extend(named);
     }
     remote.proxies.sort();

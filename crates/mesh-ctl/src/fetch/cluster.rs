@@ -19,7 +19,7 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub(crate) use error::Error;
-pub(crate) use options::{ClusterOptions, is_configured};
+pub(crate) use options::{ClusterOptions, is_configured, is_exported};
 
 use super::PodName;
 use workload::{KINDS, selector};
@@ -196,14 +196,15 @@ impl Cluster {
         Ok(pods)
     }
 
-    /// The running pods of the control plane, of all revisions.
+    /// The ready pods of the control plane, of all revisions.
     ///
     /// # Errors
     /// If there is none.
     pub(crate) async fn control_plane(&self) -> Result<Vec<ControlPlane>, Error> {
-        let pods = self
+        let mut pods = self
             .running_pods(&self.istio_namespace, "app=istiod")
             .await?;
+        pods.retain(is_ready);
         if pods.is_empty() {
             return Err(Error::NoControlPlane(self.istio_namespace.clone()));
         }
@@ -254,6 +255,16 @@ impl ControlPlane {
             revision: labels.remove(mesh_model::annotation::REVISION),
         })
     }
+}
+
+/// Whether its kubelet says that it serves.
+pub(crate) fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten());
+    let mut ready = conditions.filter(|condition| condition.type_ == "Ready");
+    ready.any(|condition| condition.status == "True")
 }
 
 /// What is not there, or must not be seen by its name, is not there.

@@ -16,6 +16,11 @@ const FOLDERS: &str = "/run/mesh";
 const DISCOVERY: &str = "discovery";
 const ENDING: &str = ".sock";
 
+/// Whether the user says in which folder to look.
+pub(crate) fn is_named() -> bool {
+    std::env::var_os(VARIABLE).is_some_and(|folder| !folder.is_empty())
+}
+
 /// Why no pod was found.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -56,6 +61,15 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    /// Whether a cluster may be meant instead: there is no demo, or none that is this user's.
+    pub(crate) fn is_absence(&self) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Folder { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
+            _ => false,
+        }
+    }
+
     /// What the user can do about it.
     pub(crate) fn hint(&self) -> String {
         match self {

@@ -8,7 +8,7 @@ use kube::{Api, Client};
 use mesh_api::k8s::api::apps::v1::Deployment;
 use mesh_api::k8s::api::core::v1::{ContainerStatus, Event, Pod};
 
-use crate::fetch::ClusterError;
+use crate::fetch::{ClusterError, is_ready};
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
@@ -190,17 +190,6 @@ async fn event(
         }
     }
     Ok(None)
-}
-
-fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.conditions.as_ref());
-    conditions
-        .into_iter()
-        .flatten()
-        .any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 #[cfg(test)]

@@ -88,7 +88,7 @@ fn what_is_not_ready_is_named_with_its_reason() {
     pod(
         "istiod-1",
         &labels,
-        json!({"phase": "Pending", "containerStatuses": [{"name": "discovery", "ready": false, "restartCount": 0, "image": "", "imageID": "",
+        json!({"phase": "Running", "containerStatuses": [{"name": "discovery", "ready": false, "restartCount": 0, "image": "", "imageID": "",
             "state": waiting("ImagePullBackOff", "no such image")}]}),
     );
     let labels =
@@ -98,6 +98,8 @@ fn what_is_not_ready_is_named_with_its_reason() {
         &labels,
         json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "message": "0/3 nodes are available"}]}),
     );
+    let (_, _, err) = api.meshctl(&["proxy-status"]);
+    assert!(err.contains("no ready control plane"), "{err}");
     let (code, out, err) = api.meshctl(&["install", "--readiness-timeout", "1s"]);
     assert_eq!((code, out.as_str()), (1, ""));
     let missing = "\

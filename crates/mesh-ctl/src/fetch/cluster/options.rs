@@ -43,11 +43,19 @@ impl ClusterOptions {
     }
 }
 
+/// Whether the user's shell says which cluster.
+pub(crate) fn is_exported() -> bool {
+    is_set("KUBECONFIG")
+}
+
 /// Whether anything says which cluster, if the user does not.
 pub(crate) fn is_configured() -> bool {
-    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let home = std::env::var_os("HOME").map(PathBuf::from);
-    set("KUBECONFIG")
-        || set("KUBERNETES_SERVICE_HOST")
+    is_exported()
+        || is_set("KUBERNETES_SERVICE_HOST")
         || home.is_some_and(|home| home.join(".kube/config").is_file())
+}
+
+fn is_set(name: &str) -> bool {
+    std::env::var_os(name).is_some_and(|value| !value.is_empty())
 }
