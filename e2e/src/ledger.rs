@@ -103,13 +103,16 @@ pub(crate) struct Unavoidable {
     pub(crate) method: &'static str,
     /// What the answer contains.
     pub(crate) answer: &'static str,
+    /// How many there may be.
+    pub(crate) most: u64,
 }
 
 impl Unavoidable {
-    /// Whether all failures of `report` are of this kind.
+    /// Whether all failures of `report` are of this kind, and few.
     fn covers(self, report: &Report) -> bool {
         let mut others = report.methods.iter().filter(|(m, _)| *m != self.method);
         others.all(|(_, count)| count.sent == count.succeeded)
+            && report.failures.values().sum::<u64>() <= self.most
             && report.failures.keys().all(|why| why.contains(self.answer))
     }
 }
@@ -124,6 +127,7 @@ mod tests {
         let closed = Unavoidable {
             method: "POST",
             answer: "termination",
+            most: 1,
         };
         let report = |method: &str, why: &str| Report {
             sent: 1,
@@ -141,6 +145,9 @@ mod tests {
         let ledger = Ledger(HashMap::new());
         let excused = |report: &Report| ledger.judge_but(report, Some(closed)).is_ok();
         assert!(excused(&report("POST", "503: connection termination")));
+        let mut many = report("POST", "503: connection termination");
+        many.failures.insert("termination, again".to_owned(), 1);
+        assert!(!excused(&many));
         assert!(!excused(&report("GET", "503: connection termination")));
         assert!(!excused(&report("POST", "503: no healthy upstream")));
         assert!(

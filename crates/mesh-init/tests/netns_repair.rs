@@ -142,11 +142,12 @@ fn removing_twice_is_removing_once() {
     });
 }
 
-/// Kills runs at any point of their few milliseconds, then runs once more.
+/// Kills runs at any point of their few milliseconds, then runs once more. With `MESH_LONG` in the environment: 200 rounds.
 #[test]
 #[ignore = "netns: needs root and iptables"]
 fn a_killed_run_is_completed_by_the_next() {
-    for (round, variant) in (0u64..24).zip(VARIANTS.iter().cycle()) {
+    let rounds = std::env::var_os("MESH_LONG").map_or(24, |_| 200);
+    for (round, variant) in (0u64..rounds).zip(VARIANTS.iter().cycle()) {
         in_pod(|pod| {
             let all = words("-b * -i * -m TPROXY --drop-invalid --reconcile");
             for (kill, args) in [&all[..], ARTICLE, &all[..]].into_iter().enumerate() {

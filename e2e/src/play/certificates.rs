@@ -4,6 +4,7 @@
 use super::{
     Form,
     mesh::{Mesh, SYSTEM},
+    pod,
     traffic::Traffic,
 };
 use crate::{
@@ -38,9 +39,16 @@ pub(crate) fn play(cluster: &dyn Cluster, form: &Form) -> Result<()> {
     let traffic = Traffic::start(cluster, NAMESPACE, seconds)?;
     kubectl.apply(&json!({"apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication",
         "metadata": {"name": "default", "namespace": NAMESPACE}, "spec": {"mtls": {"mode": "STRICT"}}}))?;
-    for _ in 0..renewals {
+    renewed(kubectl)?;
+    let before = descriptors(cluster)?;
+    for _ in 1..renewals {
         renewed(kubectl)?;
     }
+    let after = descriptors(cluster)?;
+    ensure!(
+        after <= before + 10,
+        "descriptors of all proxies: {before}, then {after}"
+    );
     println!(
         "  {:>5.1} s  every certificate was renewed {renewals} times",
         traffic.elapsed()
@@ -86,6 +94,15 @@ pub(crate) fn play(cluster: &dyn Cluster, form: &Form) -> Result<()> {
         .context("a certificate of the old root is taken")?;
     println!("  a certificate of the old root: {refused:#}");
     traffic.judge()
+}
+
+/// How many files all proxies of the node have open; 0 where nodes are not to be touched.
+fn descriptors(cluster: &dyn Cluster) -> Result<usize> {
+    let Some(mut shell) = cluster.on_node("sh") else {
+        return Ok(0);
+    };
+    let line = "for pid in $(pgrep -f 'proxy sidecar'); do ls /proc/$pid/fd; done";
+    Ok(pod::output(shell.args(["-c", line]))?.lines().count())
 }
 
 /// A root that signs.

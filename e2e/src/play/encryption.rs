@@ -125,6 +125,22 @@ fn levels(kubectl: &Kubectl) -> Result<()> {
             vec![namespace("STRICT"), workload("PERMISSIVE")],
             true,
         ),
+        ("mesh DISABLE", vec![mesh("DISABLE")], true),
+        (
+            "mesh STRICT, namespace DISABLE",
+            vec![mesh("STRICT"), namespace("DISABLE")],
+            true,
+        ),
+        (
+            "namespace STRICT, workload UNSET",
+            vec![namespace("STRICT"), workload("UNSET")],
+            false,
+        ),
+        (
+            "workload STRICT, port DISABLE",
+            vec![port("STRICT", "DISABLE")],
+            true,
+        ),
         (
             "workload STRICT, port PERMISSIVE",
             vec![port("STRICT", "PERMISSIVE")],
@@ -153,7 +169,7 @@ fn levels(kubectl: &Kubectl) -> Result<()> {
         }
     }
     println!(
-        "  PeerAuthentication at mesh, namespace, workload and port: PERMISSIVE serves, STRICT refuses who is outside"
+        "  PeerAuthentication at mesh, namespace, workload and port: PERMISSIVE and DISABLE serve, STRICT refuses who is outside"
     );
     Ok(())
 }

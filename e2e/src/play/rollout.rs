@@ -1,5 +1,5 @@
-//! Under 500 requests each second five servers are replaced, thrice; and once more while the control plane restarts; and
-//! the API server is away for a while. Nothing fails, nothing arrives twice.
+//! Under 500 requests each second five servers are replaced, thrice; as often while the control plane restarts; and the API
+//! server is away for a while. Nothing fails, nothing arrives twice.
 
 use super::{
     Form,
@@ -13,19 +13,21 @@ use std::{thread, time::Duration};
 /// Plays it. The short form has one roll of each kind, and an API server that is away for 10 s.
 pub(crate) fn play(cluster: &dyn Cluster, form: &Form) -> Result<()> {
     let _mesh = Mesh::install(cluster, &[])?;
-    let (seconds, rolls, away) = if form.long { (300, 3, 60) } else { (45, 1, 10) };
+    let (seconds, rolls, away) = if form.long { (360, 3, 60) } else { (45, 1, 10) };
     let traffic = Traffic::start(cluster, "rollout", seconds)?;
     for _ in 0..rolls {
         traffic.roll()?;
     }
     let kubectl = cluster.kubectl();
-    for part in ["istiod", "istio-sidecar-injector"] {
-        let part = format!("deployment/{part}");
-        kubectl.text(&["-n", SYSTEM, "rollout", "restart", &part])?;
+    for _ in 0..rolls {
+        for part in ["istiod", "istio-sidecar-injector"] {
+            let part = format!("deployment/{part}");
+            kubectl.text(&["-n", SYSTEM, "rollout", "restart", &part])?;
+        }
+        traffic.roll()?;
+        kubectl.rolled_out(SYSTEM, "istiod")?;
+        println!("  {:>5.1} s  and the control plane", traffic.elapsed());
     }
-    traffic.roll()?;
-    kubectl.rolled_out(SYSTEM, "istiod")?;
-    println!("  {:>5.1} s  and the control plane", traffic.elapsed());
     cluster.api_server(false)?;
     thread::sleep(Duration::from_secs(away));
     cluster.api_server(true)?;

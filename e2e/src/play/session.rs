@@ -3,6 +3,7 @@
 //! with native ones.
 
 mod article; // what it prints
+mod tools; //   meshctl beside it
 
 use super::{
     Form,
@@ -39,6 +40,7 @@ pub(crate) fn play(cluster: &dyn Cluster, _: &Form) -> Result<()> {
         session.rules()?;
         session.configuration()?;
         session.request()?;
+        session.tools()?;
         println!("  {kind:?} sidecars: every step prints what the article prints");
     }
     drop(other);

@@ -1,10 +1,11 @@
 //! What is on the wire: every frame that a node sees, of which none may hold what was meant for two pods alone.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use nix::libc;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     io::{ErrorKind, Read},
+    os::fd::AsRawFd,
     time::{Duration, Instant},
 };
 
@@ -30,6 +31,9 @@ impl Capture {
     }
 
     /// Ends after a moment of quiet for stragglers; says how many frames there were, and how many held `marker`.
+    ///
+    /// # Errors
+    /// If a frame was not seen: the kernel dropped it, or there is no end of them.
     pub(super) fn end(mut self, marker: &str) -> Result<Seen> {
         let deadline = Instant::now() + Duration::from_secs(5);
         let mut frame = vec![0; 64 * 1024];
@@ -43,11 +47,40 @@ impl Capture {
                     let holds = frame[..length].windows(marker.len()).any(|w| w == marker);
                     seen.holding += u64::from(holds);
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    let dropped = self.dropped()?;
+                    ensure!(dropped == 0, "{dropped} frames were not seen");
+                    return Ok(seen);
+                }
                 Err(error) => return Err(error).context("a packet socket"),
             }
         }
-        Ok(seen)
+        anyhow::bail!("frames do not end: {seen:?}")
+    }
+
+    /// Frames that did not fit into the socket's buffer.
+    fn dropped(&self) -> Result<u32> {
+        let mut statistics = libc::tpacket_stats {
+            tp_packets: 0,
+            tp_drops: 0,
+        };
+        let mut length = size_of_val(&statistics) as libc::socklen_t;
+        // SAFETY: the descriptor is open, and the kernel writes at most `length` bytes to where they belong.
+        let result = unsafe {
+            libc::getsockopt(
+                self.0.as_raw_fd(),
+                libc::SOL_PACKET,
+                libc::PACKET_STATISTICS,
+                (&raw mut statistics).cast(),
+                &raw mut length,
+            )
+        };
+        ensure!(
+            result == 0,
+            "PACKET_STATISTICS: {}",
+            std::io::Error::last_os_error()
+        );
+        Ok(statistics.tp_drops)
     }
 }
 

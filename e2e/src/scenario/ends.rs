@@ -65,6 +65,7 @@ impl Order {
         let closed = Unavoidable {
             method: "POST",
             answer: "connection termination",
+            most: 10,
         };
         matches!(self, Self::AppFirst | Self::Both).then_some(closed)
     }
