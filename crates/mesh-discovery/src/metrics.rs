@@ -4,97 +4,15 @@
 //! the output.
 
 mod problems;
-mod text;
 
 use crate::watch::Problem;
+use mesh_runtime::metrics::{Counter, Gauge, Histogram, Text};
 use mesh_xds::ads::ResourceType;
-use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::Duration,
-};
-pub use text::Text;
-
-/// A number that only grows.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Adds one.
-    pub fn increment(&self) {
-        self.0.fetch_add(1, Relaxed);
-    }
-
-    /// The number.
-    pub fn get(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-}
-
-/// A number that is set.
-#[derive(Debug, Default)]
-pub struct Gauge(AtomicU64);
-
-impl Gauge {
-    /// Sets it.
-    pub fn set(&self, value: u64) {
-        self.0.store(value, Relaxed);
-    }
-
-    /// The number.
-    pub fn get(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-}
 
 /// Upper bounds of the buckets of durations, in seconds (Istio's for pushes).
 const SECONDS: [f64; 9] = [0.01, 0.1, 0.5, 1.0, 3.0, 5.0, 10.0, 20.0, 30.0];
 /// Upper bounds of the buckets of sizes, in bytes (Istio's for pushes).
 const BYTES: [f64; 9] = [1.0, 1e4, 1e6, 4e6, 1e7, 4e7, 1e8, 4e8, 1e9];
-
-/// How values are spread.
-#[derive(Debug)]
-pub struct Histogram {
-    bounds: &'static [f64; 9],
-    /// One more than bounds; not cumulative.
-    buckets: [AtomicU64; 10],
-    /// In millionths, so that it can be atomic.
-    sum_micros: AtomicU64,
-}
-
-impl Histogram {
-    const fn new(bounds: &'static [f64; 9]) -> Self {
-        Self {
-            bounds,
-            buckets: [const { AtomicU64::new(0) }; 10],
-            sum_micros: AtomicU64::new(0),
-        }
-    }
-
-    /// Records a duration.
-    pub fn record(&self, duration: Duration) {
-        self.observe(duration.as_secs_f64());
-    }
-
-    /// Records a size.
-    pub fn record_bytes(&self, bytes: usize) {
-        self.observe(bytes as f64);
-    }
-
-    fn observe(&self, value: f64) {
-        let bucket = self
-            .bounds
-            .iter()
-            .take_while(|bound| value > **bound)
-            .count();
-        self.buckets[bucket].fetch_add(1, Relaxed);
-        self.sum_micros.fetch_add((value * 1e6) as u64, Relaxed);
-    }
-
-    /// How many values were recorded.
-    pub fn count(&self) -> u64 {
-        self.buckets.iter().map(|bucket| bucket.load(Relaxed)).sum()
-    }
-}
 
 /// One of something for each type of resource.
 #[derive(Debug)]
@@ -106,8 +24,10 @@ impl<T> PerType<T> {
         &self.0[kind as usize]
     }
 
-    fn iter(&self) -> impl Iterator<Item = (ResourceType, &T)> {
-        ResourceType::ALL.into_iter().zip(&self.0)
+    /// All of them, each with Istio's value of the label `type`.
+    fn iter(&self) -> impl Iterator<Item = (String, &T)> {
+        let labels = ResourceType::ALL.map(|kind| kind.short().to_ascii_lowercase());
+        labels.into_iter().zip(&self.0)
     }
 }
 
@@ -234,6 +154,7 @@ impl Metrics {
         text.histograms(
             "pilot_xds_push_time",
             "Time in seconds to build and send a type.",
+            "type",
             self.xds_push_time.iter().map(|(k, h)| (k, &h.0)),
         );
         text.histogram(
@@ -244,21 +165,25 @@ impl Metrics {
         text.histograms(
             "pilot_xds_config_size_bytes",
             "Size of configuration pushed to clients.",
+            "type",
             self.xds_config_size_bytes.iter().map(|(k, h)| (k, &h.0)),
         );
         text.counters(
             "pilot_xds_pushes",
             "Responses sent to proxies.",
+            "type",
             self.xds_pushes.iter(),
         );
         text.counters(
             "pilot_total_xds_rejects",
             "Responses that proxies refused.",
+            "type",
             self.xds_rejects.iter(),
         );
         text.counters(
             "pilot_xds_expired_nonce",
             "Requests that speak of an earlier response.",
+            "type",
             self.xds_expired_nonce.iter(),
         );
         text.counter(
@@ -297,7 +222,7 @@ impl Metrics {
             &[],
             problems.len() as u64,
         );
-        text.problems(problems);
+        problems::write(&mut text, problems);
         text.counter(
             "citadel_server_csr_count",
             "Signing requests received.",

@@ -6,6 +6,7 @@
 pub mod build; // which program this is
 pub mod listen; // where it listens
 pub mod log; // what it says, and how loud
+pub mod metrics; // what it counts
 pub mod readiness; // whether it can serve yet, and what is missing
 pub mod shutdown; // when it should stop
 pub mod tasks; // what it runs, and that nothing outlives it

@@ -8,7 +8,7 @@ use std::{
     collections::BTreeMap,
     io,
     path::PathBuf,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -146,9 +146,9 @@ impl Serving {
         }
         self.current.store(Some(Arc::new(certified)));
         self.installed.send_modify(|number| *number += 1);
-        self.metrics.certificates.fetch_add(1, Relaxed);
+        self.metrics.certificates.increment();
         let seconds = end.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        self.metrics.certificate_end.store(seconds, Relaxed);
+        self.metrics.certificate_end.set(seconds);
         Ok((begin, end))
     }
 

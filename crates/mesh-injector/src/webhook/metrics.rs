@@ -1,10 +1,8 @@
 //! What is counted, in Prometheus' text format. Names of reviews are Istio's.
 
-use std::{
-    fmt::Write,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::Duration,
-};
+use std::time::Duration;
+
+use mesh_runtime::metrics::{Counter, Gauge, Histogram, Text};
 
 use super::review::Verdict;
 
@@ -12,33 +10,48 @@ use super::review::Verdict;
 const BOUNDS: [f64; 8] = [0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0];
 
 /// The counters of the process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Metrics {
-    requests: AtomicU64,
-    success: AtomicU64,
-    failure: AtomicU64,
-    skip: AtomicU64,
-    buckets: [AtomicU64; BOUNDS.len()],
-    total_us: AtomicU64,
+    requests: Counter,
+    success: Counter,
+    failure: Counter,
+    skip: Counter,
+    time: Histogram,
     /// End of the serving certificate, seconds since 1970; 0 while there is none.
-    pub certificate_end: AtomicU64,
+    pub certificate_end: Gauge,
     /// Certificates that were put into service.
-    pub certificates: AtomicU64,
+    pub certificates: Counter,
     /// Handshakes that failed.
-    pub handshake_failures: AtomicU64,
+    pub handshake_failures: Counter,
     /// Patches of our webhook configuration.
-    pub registrations: AtomicU64,
+    pub registrations: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            requests: Counter::default(),
+            success: Counter::default(),
+            failure: Counter::default(),
+            skip: Counter::default(),
+            time: Histogram::new(&BOUNDS),
+            certificate_end: Gauge::default(),
+            certificates: Counter::default(),
+            handshake_failures: Counter::default(),
+            registrations: Counter::default(),
+        }
+    }
 }
 
 impl Metrics {
     /// A review came.
     pub fn requested(&self) {
-        self.requests.fetch_add(1, Relaxed);
+        self.requests.increment();
     }
 
     /// It could not be answered as a review.
     pub fn failed(&self) {
-        self.failure.fetch_add(1, Relaxed);
+        self.failure.increment();
     }
 
     /// It was answered, in so long.
@@ -48,14 +61,8 @@ impl Metrics {
             Verdict::Skipped(_) => &self.skip,
             Verdict::Refused(_) => &self.failure,
         };
-        counter.fetch_add(1, Relaxed);
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.total_us.fetch_add(micros, Relaxed);
-        for (bound, bucket) in BOUNDS.iter().zip(&self.buckets) {
-            if took.as_secs_f64() <= *bound {
-                bucket.fetch_add(1, Relaxed);
-            }
-        }
+        counter.increment();
+        self.time.record(took);
     }
 
     /// The page that Prometheus reads.
@@ -97,43 +104,21 @@ impl Metrics {
                 &self.registrations,
             ),
         ];
-        let mut text = String::new();
+        let mut text = Text::default();
         for (name, help, counter) in counters {
-            let value = counter.load(Relaxed);
-            let _ = writeln!(
-                text,
-                "# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}"
-            );
+            text.counter(name, help, &[], counter.get());
         }
-        let end = self.certificate_end.load(Relaxed);
-        let name = "mesh_injector_certificate_expiry_timestamp_seconds";
-        let _ = writeln!(
-            text,
-            "# HELP {name} End of the serving certificate.\n# TYPE {name} gauge\n{name} {end}"
+        text.gauge(
+            "mesh_injector_certificate_expiry_timestamp_seconds",
+            "End of the serving certificate.",
+            &[],
+            self.certificate_end.get(),
         );
-        self.histogram(&mut text);
-        text
-    }
-
-    fn histogram(&self, text: &mut String) {
-        let name = "sidecar_injection_time_seconds";
-        let _ = writeln!(
-            text,
-            "# HELP {name} Time to answer a review.\n# TYPE {name} histogram"
+        text.histogram(
+            "sidecar_injection_time_seconds",
+            "Time to answer a review.",
+            &self.time,
         );
-        for (bound, bucket) in BOUNDS.iter().zip(&self.buckets) {
-            let _ = writeln!(
-                text,
-                "{name}_bucket{{le=\"{bound}\"}} {}",
-                bucket.load(Relaxed)
-            );
-        }
-        let all = [&self.success, &self.skip, &self.failure];
-        let count: u64 = all.iter().map(|counter| counter.load(Relaxed)).sum();
-        let sum = Duration::from_micros(self.total_us.load(Relaxed)).as_secs_f64();
-        let _ = writeln!(
-            text,
-            "{name}_bucket{{le=\"+Inf\"}} {count}\n{name}_sum {sum}\n{name}_count {count}"
-        );
+        text.finish()
     }
 }

@@ -6,7 +6,7 @@
 //! When the roots change, the old ones stay beside the new ones for a while, and as long as our certificate needs them: until
 //! all replicas have a certificate of the new ones in service, so that no review fails in between.
 
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 use kube::{
@@ -201,7 +201,7 @@ impl Registration {
         let applied = self.api.patch(&self.name, &params, &patch).await;
         match applied {
             Ok(_) => {
-                self.serving.metrics().registrations.fetch_add(1, Relaxed);
+                self.serving.metrics().registrations.increment();
                 tracing::info!(
                     name = self.name,
                     "the caBundle of the webhook configuration is set"

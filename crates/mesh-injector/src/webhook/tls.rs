@@ -73,9 +73,7 @@ impl Port {
                     Some(tls) => match shake_hands(stream, tls).await {
                         Ok(stream) => serve(stream, router, watcher).await,
                         Err(error) => {
-                            metrics
-                                .handshake_failures
-                                .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                            metrics.handshake_failures.increment();
                             Err(error)
                         }
                     },

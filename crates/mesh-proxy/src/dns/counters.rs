@@ -1,16 +1,12 @@
 //! What is counted of queries, under the names that Istio's agent has for it.
 
-use std::{
-    fmt::Write,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::Duration,
-};
+use mesh_runtime::metrics::{Counter, Histogram, Text};
 
 /// Upper bounds of the buckets of durations, in seconds.
 const BOUNDS: [f64; 8] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
 
 /// What is counted.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Counters {
     /// Queries that came.
     pub requests: Counter,
@@ -21,62 +17,25 @@ pub struct Counters {
     /// Queries that were refused or left unanswered because too many were under way.
     pub dropped: Counter,
     /// How long name servers took.
-    pub upstream_duration: Durations,
+    pub upstream_duration: Histogram,
 }
 
-/// A number that grows.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Counts one.
-    pub fn increment(&self) {
-        self.0.fetch_add(1, Relaxed);
-    }
-
-    /// How many so far.
-    pub fn get(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-}
-
-/// A distribution of durations.
-#[derive(Debug, Default)]
-pub struct Durations {
-    buckets: [AtomicU64; BOUNDS.len() + 1],
-    micros: AtomicU64,
-}
-
-impl Durations {
-    /// Counts one.
-    pub fn record(&self, duration: Duration) {
-        let seconds = duration.as_secs_f64();
-        let bucket = BOUNDS.partition_point(|bound| *bound < seconds);
-        self.buckets[bucket].fetch_add(1, Relaxed);
-        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        self.micros.fetch_add(micros, Relaxed);
-    }
-
-    fn write(&self, name: &str, out: &mut String) {
-        let _ = writeln!(out, "# TYPE {name} histogram");
-        let mut so_far = 0;
-        for (bucket, bound) in self.buckets.iter().zip(BOUNDS) {
-            so_far += bucket.load(Relaxed);
-            let _ = writeln!(out, "{name}_bucket{{le=\"{bound}\"}} {so_far}");
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            requests: Counter::default(),
+            upstream_requests: Counter::default(),
+            upstream_failures: Counter::default(),
+            dropped: Counter::default(),
+            upstream_duration: Histogram::new(&BOUNDS),
         }
-        so_far += self.buckets[BOUNDS.len()].load(Relaxed);
-        let seconds = Duration::from_micros(self.micros.load(Relaxed)).as_secs_f64();
-        let _ = writeln!(
-            out,
-            "{name}_bucket{{le=\"+Inf\"}} {so_far}\n{name}_sum {seconds}\n{name}_count {so_far}"
-        );
     }
 }
 
 impl Counters {
     /// All of them in Prometheus' text format.
     pub fn exposition(&self) -> String {
-        let mut out = String::new();
+        let mut text = Text::default();
         for (name, counter) in [
             ("istio_agent_dns_requests_total", &self.requests),
             (
@@ -89,17 +48,18 @@ impl Counters {
             ),
             ("istio_agent_dns_dropped_total", &self.dropped),
         ] {
-            let _ = writeln!(out, "# TYPE {name} counter\n{name} {}", counter.get());
+            text.counter(name, "", &[], counter.get());
         }
         let name = "istio_agent_dns_upstream_request_duration_seconds";
-        self.upstream_duration.write(name, &mut out);
-        out
+        text.histogram(name, "", &self.upstream_duration);
+        text.finish()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn buckets_hold_what_does_not_pass_their_bound() {

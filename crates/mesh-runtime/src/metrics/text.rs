@@ -1,7 +1,6 @@
 //! Prometheus' text exposition format.
 
 use super::{Counter, Histogram};
-use mesh_xds::ads::ResourceType;
 use std::{
     fmt::{Display, Write},
     sync::atomic::Ordering::Relaxed,
@@ -12,9 +11,12 @@ use std::{
 pub struct Text(String);
 
 impl Text {
-    /// The first two lines of a metric.
+    /// The lines before a metric's samples; without `help`, only that of its type.
     pub fn header(&mut self, name: &str, help: &str, kind: &str) {
-        self.line(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}"));
+        if !help.is_empty() {
+            self.line(format_args!("# HELP {name} {help}"));
+        }
+        self.line(format_args!("# TYPE {name} {kind}"));
     }
 
     /// One sample.
@@ -44,16 +46,17 @@ impl Text {
         self.sample(name, labels, value);
     }
 
-    /// A counter for each type that has counted.
+    /// A counter for each value of `label` that has counted. Values must be of a closed set, lest a client grow the page.
     pub fn counters<'a>(
         &mut self,
         name: &str,
         help: &str,
-        all: impl Iterator<Item = (ResourceType, &'a Counter)>,
+        label: &str,
+        all: impl Iterator<Item = (impl AsRef<str>, &'a Counter)>,
     ) {
         self.header(name, help, "counter");
-        for (kind, counter) in all.filter(|(_, counter)| counter.get() > 0) {
-            self.sample(name, &[("type", &label(kind))], counter.get());
+        for (value, counter) in all.filter(|(_, counter)| counter.get() > 0) {
+            self.sample(name, &[(label, value.as_ref())], counter.get());
         }
     }
 
@@ -63,16 +66,17 @@ impl Text {
         self.buckets(name, &[], histogram);
     }
 
-    /// A histogram for each type that has recorded.
+    /// As [`Text::counters`], histograms.
     pub fn histograms<'a>(
         &mut self,
         name: &str,
         help: &str,
-        all: impl Iterator<Item = (ResourceType, &'a Histogram)>,
+        label: &str,
+        all: impl Iterator<Item = (impl AsRef<str>, &'a Histogram)>,
     ) {
         self.header(name, help, "histogram");
-        for (kind, histogram) in all.filter(|(_, histogram)| histogram.count() > 0) {
-            self.buckets(name, &[("type", &label(kind))], histogram);
+        for (value, histogram) in all.filter(|(_, histogram)| histogram.count() > 0) {
+            self.buckets(name, &[(label, value.as_ref())], histogram);
         }
     }
 
@@ -106,11 +110,6 @@ impl Text {
         // Writing to a String cannot fail.
         let _ = writeln!(self.0, "{line}");
     }
-}
-
-/// Istio's value of the label `type`.
-fn label(kind: ResourceType) -> String {
-    kind.short().to_ascii_lowercase()
 }
 
 fn escaped(value: &str) -> String {
