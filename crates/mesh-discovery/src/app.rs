@@ -39,6 +39,7 @@ use crate::{
     watch::{Cluster, Folder, Problem, Source, Watchers},
 };
 use anyhow::Context as _;
+use mesh_api::access::watching_client;
 use mesh_runtime::{
     build::BUILD,
     readiness::{Condition, Readiness},
@@ -167,7 +168,9 @@ impl App {
                 Ok(self.start_reading(folder, None))
             }
             SourceSettings::Cluster(access) => {
-                let client = access.connect().await?;
+                let config = access.config().await?;
+                tracing::info!(server = %config.cluster_url, "reading a cluster");
+                let client = watching_client(config)?;
                 let cluster = Cluster::new(
                     &client,
                     &self.watchers,

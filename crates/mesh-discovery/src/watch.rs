@@ -12,7 +12,7 @@ mod reading;
 mod stores;
 mod unusable;
 
-pub use cluster::{Access, AccessError, Cluster};
+pub use cluster::Cluster;
 pub use delta::{Delta, InvalidMeshConfig, Kind, ObjectRef, Stored, Use};
 pub use folder::{Folder, OpenError};
 pub use patience::Watchers;

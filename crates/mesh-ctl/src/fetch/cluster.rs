@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use kube::api::ListParams;
 use kube::client::UpgradeConnectionError;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{DynamicObject, PartialObjectMeta};
 use kube::discovery::ApiResource;
-use kube::{Api, Client, Config};
+use kube::{Api, Client};
+use mesh_api::access::AccessError;
 use mesh_api::k8s::api::core::v1::Pod;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -50,21 +50,11 @@ impl Cluster {
     /// # Errors
     /// If it says nothing that can be used.
     pub(crate) async fn open(options: &ClusterOptions) -> Result<Self, Error> {
-        let choice = KubeConfigOptions {
-            context: options.context.clone(),
-            ..KubeConfigOptions::default()
-        };
-        let mut config = match &options.kubeconfig {
-            Some(file) => {
-                Config::from_custom_kubeconfig(Kubeconfig::read_from(file)?, &choice).await?
-            }
-            None if options.context.is_some() => Config::from_kubeconfig(&choice).await?,
-            None => Config::infer().await?,
-        };
+        let mut config = options.access().config().await?;
         config.connect_timeout = Some(CONNECT);
         config.read_timeout = Some(ANSWER);
         Ok(Self {
-            client: Client::try_from(config)?,
+            client: Client::try_from(config).map_err(AccessError::Client)?,
             istio_namespace: options.istio_namespace.clone(),
         })
     }

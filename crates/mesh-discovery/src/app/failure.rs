@@ -1,9 +1,7 @@
 //! Why the control plane cannot run, in words for its operator.
 
-use crate::{
-    ca::{directory::CaError, issuer_keys::KeyError},
-    watch::AccessError,
-};
+use crate::ca::{directory::CaError, issuer_keys::KeyError};
+use mesh_api::access::AccessError;
 use mesh_runtime::listen::BindError;
 
 /// Why the control plane cannot run, and what the operator can do about it.
@@ -49,7 +47,10 @@ impl From<CaError> for Failure {
 
 impl From<AccessError> for Failure {
     fn from(error: AccessError) -> Self {
-        let hint = error.hint();
+        let mut hint = error.hint().to_owned();
+        if let AccessError::Kubeconfig(_) = error {
+            hint += "; --config-dir DIR reads a folder of YAML instead";
+        }
         Self::hinted(
             anyhow::Error::new(error).context("no way to the cluster"),
             hint,

@@ -1,11 +1,8 @@
 //! What was typed → what it means, checked, with all errors at once.
 
 use super::Typed;
-use crate::{
-    ca::{lifetime::Lifetime, token::TokenSettings},
-    watch::Access,
-};
-use mesh_api::mesh_config::MeshConfig;
+use crate::ca::{lifetime::Lifetime, token::TokenSettings};
+use mesh_api::{access::Access, mesh_config::MeshConfig};
 use mesh_runtime::listen::ListenAddress;
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -242,6 +239,7 @@ impl Check {
             return SourceSettings::Cluster(Access {
                 kubeconfig,
                 context,
+                ..Access::default()
             });
         };
         if kubeconfig.is_some() || context.is_some() {

@@ -4,15 +4,12 @@
 //! watches report is compared with what is known, so a list that is read again (after a disconnect, or when the server has
 //! forgotten where a watch stood) yields only what has really changed. Nothing is told before every kind has been listed.
 
-mod access; // the API server, and who we are to it
 mod custom; // kinds that may be missing
 mod definitions; // which of those there are
 mod kinds; // what is watched
 mod known; // what has been reported so far
 mod report; // what a watch reports
 mod trim; // what is not kept of an object
-
-pub use access::{Access, AccessError};
 
 use super::{Delta, Problem, Source, Watchers, problem};
 use futures_util::{

@@ -7,12 +7,10 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow};
-use kube::{
-    Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
-};
+use kube::Client;
+use mesh_api::access::{Access, AccessError, watching_client};
 use mesh_runtime::{
-    listen::{self, ListenAddress},
+    listen::{self, BindError, ListenAddress},
     readiness::Readiness,
     shutdown::{Shutdown, Signals},
     tasks::Tasks,
@@ -31,9 +29,6 @@ use super::{
     roots::{self, Roots},
     tls::Port,
 };
-
-/// Longest silence of the API server within an answer; it closes watches well before.
-const API_READ_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// Runs until a signal asks for the end.
 ///
@@ -250,21 +245,41 @@ async fn bind(address: &ListenAddress, setting: &'static str) -> Result<TcpListe
     bound.with_context(|| format!("{setting}: the port cannot be switched off"))
 }
 
-async fn client(command: &Command) -> Result<Client> {
-    let options = KubeConfigOptions {
+async fn client(command: &Command) -> Result<Client, AccessError> {
+    let access = Access {
+        kubeconfig: command.kubeconfig.clone(),
         context: command.context.clone(),
-        ..KubeConfigOptions::default()
+        ..Access::default()
     };
-    let in_pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
-    let mut config = match &command.kubeconfig {
-        Some(file) => {
-            Config::from_custom_kubeconfig(Kubeconfig::read_from(file)?, &options).await?
-        }
-        None if in_pod && command.context.is_none() => Config::incluster()?,
-        None => Config::from_kubeconfig(&options).await?,
-    };
-    config.read_timeout = Some(API_READ_TIMEOUT);
-    // Whoever asks tries again in its own time and says why; kube's own retries would do neither.
-    config.default_retry = false;
-    Ok(Client::try_from(config)?)
+    watching_client(access.config().await?)
+}
+
+/// What the operator can do about an error of [`run`], where that is known.
+pub fn hint(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|cause| {
+        let port = cause.downcast_ref().map(BindError::hint);
+        port.or_else(|| Some(cause.downcast_ref::<AccessError>()?.hint().to_owned()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn errors_of_a_start_have_a_hint() {
+        let taken = TcpListener::bind("127.0.0.1:0").await.expect("free port");
+        let address = ListenAddress::At(taken.local_addr().expect("address"));
+        let error = bind(&address, "--httpsAddr").await.expect_err("in use");
+        let said = hint(&error.context("outer")).expect("a hint");
+        assert!(said.contains("--httpsAddr"), "{said}");
+
+        let arguments = ["mesh-injector", "--kubeconfig", "/nonexistent"];
+        let command = <Command as clap::Parser>::parse_from(arguments);
+        let error = client(&command).await.err().expect("no file");
+        let said = hint(&anyhow::Error::new(error).context("outer")).expect("a hint");
+        assert!(said.contains("--kubeconfig FILE"), "{said}");
+
+        assert_eq!(hint(&anyhow!("another")), None);
+    }
 }

@@ -1,18 +1,15 @@
 //! Why a cluster did not answer, and what to do about it.
 
+use mesh_api::access::AccessError;
+
 use super::workload::KINDS;
 
 /// Why a cluster did not answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    /// The kubeconfig cannot be used.
-    ///
-    /// The client's own words hold their cause already.
-    #[error("the kubeconfig cannot be used: {0}")]
-    Kubeconfig(String),
-    /// Nothing says which cluster.
-    #[error("no cluster is configured")]
-    NoCluster(#[from] kube::config::InferConfigError),
+    /// There is no way to it.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// A demo has no API server.
     #[error("the mesh of this machine's demo has no API server to ask")]
     NotACluster,
@@ -62,12 +59,6 @@ pub(crate) enum Error {
     },
 }
 
-impl From<kube::config::KubeconfigError> for Error {
-    fn from(error: kube::config::KubeconfigError) -> Self {
-        Self::Kubeconfig(error.to_string())
-    }
-}
-
 impl From<kube::Error> for Error {
     fn from(error: kube::Error) -> Self {
         Self::Api(Box::new(error))
@@ -78,7 +69,8 @@ impl Error {
     /// What the user can do about it.
     pub(crate) fn hint(&self) -> String {
         match self {
-            Self::Kubeconfig(_) | Self::NoCluster(_) | Self::NotACluster => {
+            Self::Access(error) => error.hint().into(),
+            Self::NotACluster => {
                 "--kubeconfig FILE and --context NAME choose a cluster".into()
             }
             Self::Api(error) => match &**error {

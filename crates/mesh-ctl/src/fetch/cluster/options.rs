@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use mesh_api::access::{Access, Unnamed};
+
 /// Which cluster, in kubectl's words.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct ClusterOptions {
@@ -40,6 +42,16 @@ impl ClusterOptions {
     /// Whether the user says which cluster, so that nothing else can be meant.
     pub(crate) fn is_named(&self) -> bool {
         self.kubeconfig.is_some() || self.context.is_some()
+    }
+
+    /// How its API server is found.
+    pub(super) fn access(&self) -> Access {
+        Access {
+            kubeconfig: self.kubeconfig.clone(),
+            context: self.context.clone(),
+            unnamed: Unnamed::UsersFirst,
+            ..Access::default()
+        }
     }
 }
 
