@@ -22,6 +22,7 @@ pub(crate) struct Api {
 struct State {
     objects: Objects,
     forbidden: BTreeSet<String>,
+    impersonated: BTreeSet<Vec<String>>,
     version: u64,
 }
 
@@ -99,6 +100,12 @@ impl Api {
             .insert(path.to_owned());
     }
 
+    /// For whom requests have come: a user and its groups; empty for the caller itself.
+    pub(crate) fn impersonated(&self) -> BTreeSet<Vec<String>> {
+        let state = self.state.lock().expect("nobody panics");
+        state.impersonated.clone()
+    }
+
     /// Exit code, standard output, standard error of meshctl with this cluster.
     pub(crate) fn meshctl(&self, args: &[&str]) -> (i32, String, String) {
         meshctl(&self.kubeconfig(), args)
@@ -125,14 +132,18 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>) {
     let mut reader = BufReader::new(stream.try_clone().expect("a second handle"));
     let mut line = String::new();
     let mut length = 0;
+    let mut impersonated = Vec::new();
     let _ = reader.read_line(&mut line);
     loop {
         let mut header = String::new();
         if reader.read_line(&mut header).unwrap_or(0) < 3 {
             break;
         }
-        if let Some(value) = header.to_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap_or(0);
+        let (name, value) = header.split_once(':').unwrap_or_default();
+        match name.to_lowercase().as_str() {
+            "content-length" => length = value.trim().parse().unwrap_or(0),
+            "impersonate-user" | "impersonate-group" => impersonated.push(value.trim().to_owned()),
+            _ => {}
         }
     }
     let mut body = vec![0; length];
@@ -141,13 +152,10 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>) {
     let (method, target) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    let (code, answer) = respond(
-        method,
-        path,
-        query,
-        body,
-        &mut state.lock().expect("nobody panics"),
-    );
+    let mut state = state.lock().expect("nobody panics");
+    state.impersonated.insert(impersonated);
+    let (code, answer) = respond(method, path, query, body, &mut state);
+    drop(state);
     let text = answer.to_string();
     let head = format!(
         "HTTP/1.1 {code} x\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",

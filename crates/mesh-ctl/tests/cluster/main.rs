@@ -85,6 +85,35 @@ fn the_contexts_namespace_is_meant_where_none_is_named() {
 }
 
 #[test]
+fn every_request_is_made_for_who_is_named() {
+    let api = with_a_mesh();
+    put_pod(&api, pod("shop", "web-1", json!({"app": "web"})));
+    let own = std::collections::BTreeSet::from([vec![]]);
+    assert_eq!(api.impersonated(), own);
+    let account = "system:serviceaccount:shop:web";
+    for (args, who) in [
+        (&["--as", "eve"][..], &["eve"][..]),
+        (
+            &["--as", account, "--as-group", "a", "--as-group=b"],
+            &[account, "a", "b"],
+        ),
+    ] {
+        let before = api.impersonated();
+        let (code, _, err) = api.meshctl(&[&["check-inject", "web-1"], args].concat());
+        assert_eq!(code, 0, "{err}");
+        let after = api.impersonated();
+        let new: Vec<_> = after.difference(&before).collect();
+        assert_eq!(new, [who], "{args:?}");
+    }
+    let (code, _, err) = api.meshctl(&["check-inject", "web-1", "--as-group", "a"]);
+    assert_eq!(code, 1);
+    assert!(
+        err.contains("error: --as-group needs a user") && err.contains("hint: --as USER"),
+        "{err}"
+    );
+}
+
+#[test]
 fn what_is_missing_is_named_and_so_is_what_is_there() {
     let api = with_a_mesh();
     put_pod(&api, pod("shop", "web-1", json!({"app": "web"})));

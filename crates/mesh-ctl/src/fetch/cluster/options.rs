@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use mesh_api::access::{Access, Unnamed};
+use mesh_api::access::{Access, Impersonated, Unnamed};
 
 /// Which cluster, in kubectl's words.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -24,6 +24,23 @@ pub(crate) struct ClusterOptions {
         help_heading = "Which cluster"
     )]
     pub(crate) context: Option<String>,
+    /// User for whom to ask and change, instead of the context's, who must have the right to impersonate. A service
+    /// account is system:serviceaccount:NAMESPACE:NAME
+    #[arg(
+        long = "as",
+        global = true,
+        value_name = "USER",
+        help_heading = "Which cluster"
+    )]
+    pub(crate) as_user: Option<String>,
+    /// Group of that user; once for each
+    #[arg(
+        long = "as-group",
+        global = true,
+        value_name = "GROUP",
+        help_heading = "Which cluster"
+    )]
+    pub(crate) as_group: Vec<String>,
     /// Namespace of the control plane
     #[arg(
         short = 'i',
@@ -39,9 +56,10 @@ pub(crate) struct ClusterOptions {
 }
 
 impl ClusterOptions {
-    /// Whether the user says which cluster, so that nothing else can be meant.
+    /// Whether the user says which cluster, or who it should think that we are: nothing else can be meant.
     pub(crate) fn is_named(&self) -> bool {
-        self.kubeconfig.is_some() || self.context.is_some()
+        let impersonates = self.as_user.is_some() || !self.as_group.is_empty();
+        self.kubeconfig.is_some() || self.context.is_some() || impersonates
     }
 
     /// How its API server is found.
@@ -50,7 +68,10 @@ impl ClusterOptions {
             kubeconfig: self.kubeconfig.clone(),
             context: self.context.clone(),
             unnamed: Unnamed::UsersFirst,
-            ..Access::default()
+            impersonated: Impersonated {
+                user: self.as_user.clone(),
+                groups: self.as_group.clone(),
+            },
         }
     }
 }
