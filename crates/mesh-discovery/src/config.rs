@@ -5,7 +5,7 @@ mod settings; // what was typed → what it means
 
 pub use settings::{Debounce, Invalid, Settings, SourceSettings};
 
-use mesh_runtime::listen::ListenAddress;
+use mesh_runtime::{listen::ListenAddress, log};
 use std::path::PathBuf;
 
 /// The control plane of the mesh.
@@ -221,17 +221,9 @@ pub struct Typed {
     )]
     pub max_connection_age: jiff::SignedDuration,
 
-    /// Levels of the log, `scope:level,…` with the levels debug, info, warn, error, none.
-    #[arg(
-        long = "log_output_level",
-        default_value = "default:info",
-        value_name = "LEVELS",
-        help_heading = "Process"
-    )]
-    pub log_output_level: String,
-    /// Log lines as JSON.
-    #[arg(long = "log_as_json", help_heading = "Process")]
-    pub log_as_json: bool,
+    /// The log.
+    #[command(flatten)]
+    pub log: log::Flags,
     /// Longest time to finish after SIGTERM.
     #[arg(
         long = "shutdownDuration",

@@ -5,7 +5,7 @@ use mesh_discovery::{
     app::{self, Failure},
     config::{Command, Settings, Verb},
 };
-use mesh_runtime::log::{Family, Format, Levels, Logging, Scope};
+use mesh_runtime::log::{Family, Scope};
 use std::process::ExitCode;
 
 /// Scopes of the log, under Istio's names.
@@ -48,14 +48,8 @@ fn main() -> ExitCode {
 
 fn start(settings: Result<Settings, Failure>) -> Result<(), Failure> {
     let settings = settings?;
-    let levels = Levels::new(&SCOPES).istio(&settings.log_output_level);
-    let levels = levels.map_err(|e| anyhow::Error::new(e).context("--log_output_level"))?;
-    let format = if settings.log_as_json {
-        Format::Json
-    } else {
-        Format::Text
-    };
-    let _logging = Logging::install(levels, format).map_err(anyhow::Error::new)?;
+    let logging = settings.log.install(&SCOPES);
+    let _logging = logging.map_err(anyhow::Error::new)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::Parser;
 use mesh_injector::webhook::{app, config::Command};
-use mesh_runtime::log::{Family, Format, Levels, Logging, Scope};
+use mesh_runtime::log::{Family, Scope};
 
 /// Scopes of the log, under Istio's names.
 static SCOPES: [Scope; 1] = [Scope {
@@ -28,14 +28,7 @@ fn main() -> ExitCode {
 }
 
 fn start(command: Command) -> Result<()> {
-    let levels = Levels::new(&SCOPES).istio(&command.log_output_level);
-    let levels = levels.context("--log_output_level")?;
-    let format = if command.log_as_json {
-        Format::Json
-    } else {
-        Format::Text
-    };
-    let _logging = Logging::install(levels, format)?;
+    let _logging = command.log.install(&SCOPES)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

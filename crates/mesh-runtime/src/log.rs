@@ -4,6 +4,7 @@
 //! says which of its modules they cover, so that `--proxyComponentLogLevel=upstream:debug` and
 //! `POST /logging?upstream=debug` mean the same thing here as there. Access logs do not pass through here.
 
+mod flags;
 mod level;
 mod scope;
 
@@ -24,6 +25,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
+pub use flags::{Flags, FlagsError};
 pub use level::{InvalidLevels, Level, parse_levels};
 pub use scope::{Family, Levels, Scope, UnknownScope};
 

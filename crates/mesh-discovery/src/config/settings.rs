@@ -3,7 +3,7 @@
 use super::Typed;
 use crate::ca::{lifetime::Lifetime, token::TokenSettings};
 use mesh_api::{access::Access, mesh_config::MeshConfig};
-use mesh_runtime::listen::ListenAddress;
+use mesh_runtime::{listen::ListenAddress, log};
 use std::{fs, path::PathBuf, time::Duration};
 
 /// All settings, checked.
@@ -45,10 +45,8 @@ pub struct Settings {
     pub send_timeout: Duration,
     /// After which any proxy is.
     pub max_connection_age: Option<Duration>,
-    /// Levels of the log.
-    pub log_output_level: String,
-    /// Log lines as JSON.
-    pub log_as_json: bool,
+    /// The log.
+    pub log: log::Flags,
     /// Longest time to finish.
     pub shutdown_duration: Duration,
     /// What a file said but is not executed, for the log.
@@ -167,8 +165,7 @@ impl Settings {
             debounce,
             send_timeout: check.duration("PILOT_XDS_SEND_TIMEOUT", typed.send_timeout),
             max_connection_age: (age > Duration::ZERO).then_some(age),
-            log_output_level: typed.log_output_level,
-            log_as_json: typed.log_as_json,
+            log: typed.log,
             shutdown_duration: check.duration("--shutdownDuration", typed.shutdown_duration),
             ignored: check.ignored,
         };

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use mesh_runtime::listen::{self, ListenAddress};
+use mesh_runtime::{
+    listen::{self, ListenAddress},
+    log,
+};
 
 /// The sidecar injector of the mesh: an admission webhook that puts the proxy into pods as they are created.
 ///
@@ -137,17 +140,9 @@ pub struct Command {
     #[arg(long, value_name = "NAME", help_heading = "Cluster")]
     pub context: Option<String>,
 
-    /// Levels of the log, `scope:level,…` with the levels debug, info, warn, error, none.
-    #[arg(
-        long = "log_output_level",
-        default_value = "default:info",
-        value_name = "LEVELS",
-        help_heading = "Process"
-    )]
-    pub log_output_level: String,
-    /// Log lines as JSON.
-    #[arg(long = "log_as_json", help_heading = "Process")]
-    pub log_as_json: bool,
+    /// The log.
+    #[command(flatten)]
+    pub log: log::Flags,
     /// How long new connections are taken after SIGTERM, until the cluster sends no more.
     #[arg(
         long = "drainDelay",
