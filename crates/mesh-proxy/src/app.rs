@@ -12,7 +12,7 @@ use crate::{
     drain::Drain,
     errand::{self, request, wait},
     identity::{
-        self, ControlPlane, Renewal,
+        self, Renewal, control_plane,
         sds::{self, Served},
     },
     listener::{Listeners, socket},
@@ -110,7 +110,7 @@ impl Process {
         &self,
         put_in_force: impl Fn(Secret) -> Result<(), InvalidSecret> + Send + Sync + 'static,
     ) -> watch::Receiver<identity::Status> {
-        let authority = ControlPlane::new(&self.settings.ca_address, &self.settings);
+        let authority = control_plane(&self.settings.ca_address, &self.settings);
         let renewal = Renewal::new(authority, self.settings.identity.clone());
         let status = renewal.status();
         self.until_the_end("identity", renewal.run(put_in_force));

@@ -5,7 +5,7 @@
 //! renewal fails, what is in force stays in force; nothing falls back to plaintext.
 
 pub mod backoff; // when to try again
-pub mod control_plane; // the way there: TLS under the mesh's roots, a token with each call
+pub mod control_plane; // the way there, as the settings name it
 pub mod renewal; // a certificate, and the next one in time
 pub mod sds; // for other data planes of the pod
 pub mod signing; // token and key → certificate
@@ -13,7 +13,7 @@ pub mod signing; // token and key → certificate
 mod roots; // the roots of the mesh, from wherever they are known
 
 pub use backoff::Backoff;
-pub use control_plane::ControlPlane;
+pub use control_plane::{ControlPlane, control_plane};
 pub use renewal::{Renewal, Status};
 
 #[cfg(test)]

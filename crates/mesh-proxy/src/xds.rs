@@ -18,7 +18,7 @@ pub use target::Target;
 
 use crate::{
     config::Settings,
-    identity::{Backoff, ControlPlane, control_plane::Error},
+    identity::{Backoff, ControlPlane, control_plane, control_plane::Error},
 };
 use apply::Applier;
 use mesh_xds::{
@@ -62,7 +62,7 @@ impl Ended {
 impl<T: Target> Xds<T> {
     /// A client of the control plane that `settings` name, which puts what it receives into `target` and `store`.
     pub fn new(settings: &Settings, target: Arc<T>, store: Arc<Store>) -> Self {
-        let plane = ControlPlane::new(&settings.discovery_address, settings);
+        let plane = control_plane(&settings.discovery_address, settings);
         Self::of(plane, settings, target, store)
     }
 

@@ -4,6 +4,8 @@
 //! log macros. Nothing here knows what the process does.
 
 pub mod build; // which program this is
+#[cfg(feature = "control-plane")]
+pub mod control_plane; // the way to it, for those that need one
 pub mod listen; // where it listens
 pub mod log; // what it says, and how loud
 pub mod metrics; // what it counts

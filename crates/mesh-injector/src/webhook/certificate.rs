@@ -265,7 +265,7 @@ async fn renew(authority: &Authority, serving: &Serving, mut roots: Roots, first
             return;
         };
         roots.mark_unchanged();
-        let issued = authority.issue(pem.as_deref().unwrap_or_default()).await;
+        let issued = authority.issue(pem.unwrap_or_default()).await;
         let installed = issued
             .map_err(Error::from)
             .and_then(|pem| serving.install(&pem));

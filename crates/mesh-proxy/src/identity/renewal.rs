@@ -14,7 +14,10 @@ use mesh_model::{
     name::ROOT_CA_SECRET,
     secret::{Secret, SecretValue},
 };
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
@@ -43,7 +46,7 @@ pub struct Renewal {
     authority: ControlPlane,
     identity: SpiffeId,
     status: watch::Sender<Status>,
-    file: String,
+    file: Arc<str>,
     came_with_ours: String,
 }
 
@@ -54,7 +57,7 @@ impl Renewal {
             authority,
             identity,
             status: watch::Sender::default(),
-            file: String::new(),
+            file: Arc::default(),
             came_with_ours: String::new(),
         }
     }
@@ -154,7 +157,7 @@ impl Renewal {
             self.file = before;
             return false;
         }
-        let knows = |file| roots::contains(file, &self.came_with_ours);
+        let knows = |file: &str| roots::contains(file, &self.came_with_ours);
         knows(&before) && !knows(&self.file)
     }
 
@@ -162,7 +165,7 @@ impl Renewal {
         &self,
         publish: &impl Fn(Secret) -> Result<(), InvalidSecret>,
     ) -> Result<(), Failed> {
-        let all = roots::union([self.file.as_str(), &self.came_with_ours]);
+        let all = roots::union([&*self.file, &self.came_with_ours]);
         let all = all.map_err(|error| Failed {
             reason: format!("roots of the mesh: {error}"),
             is_refusal: true,

@@ -56,7 +56,7 @@ impl Pod {
     }
 
     pub(crate) fn control_plane(&self, port: u16) -> ControlPlane {
-        ControlPlane::new(&format!("localhost:{port}"), &self.settings)
+        control_plane(&format!("localhost:{port}"), &self.settings)
     }
 }
 
@@ -301,7 +301,7 @@ async fn a_server_of_another_name_is_not_spoken_with() {
     let ca = FakeCa::new([Answer::Refuse(Code::Unauthenticated)]);
     let server = serve_ca(&root, &ca).await;
     let pod = Pod::new(&root);
-    let plane = ControlPlane::new(&format!("127.0.0.1:{}", server.port), &pod.settings);
+    let plane = control_plane(&format!("127.0.0.1:{}", server.port), &pod.settings);
     let error = plane.connect().await.expect_err("another name").explain();
     assert!(
         error.contains("NotValidForName") || error.contains("not valid for name"),

@@ -24,6 +24,8 @@ use std::{
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 const SOON: Duration = Duration::from_secs(20);
+/// The patience with a server that hangs.
+const QUICK: Duration = Duration::from_millis(200);
 
 /// Writes down what it is told; what waits is set by the test.
 #[derive(Default)]
@@ -436,7 +438,7 @@ async fn a_control_plane_that_hangs_is_left() {
     let root = Root::new("a");
     let (ads, pod) = (FakeAds::serve(&root).await, Pod::new(&root));
     let middle = Middle::start(ads.server.port).await;
-    let plane = pod.control_plane(middle.port).impatient();
+    let plane = pod.control_plane(middle.port).with_keep_alive(QUICK, QUICK);
     let store = Arc::<Store>::default();
     let xds = Xds::of(
         plane,
