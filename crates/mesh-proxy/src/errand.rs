@@ -6,11 +6,11 @@
 pub mod request; // one question or order, its answer printed
 pub mod wait; //    the same question until the answer is yes
 
+use crate::exchange;
 use bytes::Bytes;
 use http::{Request, Response, header, uri::Authority};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{body::Incoming, client::conn::http1};
-use hyper_util::rt::TokioIo;
+use hyper::body::Incoming;
 use std::{io, time::Duration};
 use tokio::net::TcpStream;
 
@@ -52,22 +52,8 @@ async fn exchange<T>(
     if let Ok(host) = authority.as_str().parse() {
         request.headers_mut().insert(header::HOST, host);
     }
-    let http = |error| Error::Http(authority.clone(), error);
-    let stream = dial(authority).await?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(http)?;
-    let answered = async {
-        let response = sender.send_request(request).await.map_err(http)?;
-        read(response).await
-    };
-    // The end of the connection may be the end of the answer; whether it is, the answer knows.
-    let driven = async {
-        let _ = connection.await;
-        std::future::pending().await
-    };
-    tokio::select! {
-        answer = answered => answer,
-        never = driven => never,
-    }
+    let failed = |error| Error::Http(authority.clone(), error);
+    exchange::http1(dial(authority).await?, request, failed, read).await
 }
 
 async fn dial(authority: &Authority) -> Result<TcpStream, Error> {

@@ -33,6 +33,7 @@ pub mod admin; //            … what shows it, and takes orders
 pub mod telemetry; //        … what measures it
 pub mod dns; //              … what answers the application's DNS queries
 
+mod exchange; //             one request over a connection of its own
 pub mod errand; //           what a hook or a person of the pod asks of the proxy that runs
 
 pub mod app; //              the only wiring

@@ -1,6 +1,7 @@
 //! gRPC's health check, `grpc.health.v1.Health/Check`.
 
 use super::{Application, Failed, MOST_OF_PROBE, probe::Grpc};
+use crate::exchange;
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, Request, header};
 use http_body_util::{BodyExt, Full, Limited};
@@ -41,14 +42,7 @@ impl Application {
             let trailers = body.trailers().cloned().unwrap_or_default();
             judge(&body.to_bytes(), &head.headers, &trailers)
         };
-        let driven = async {
-            let _ = connection.await;
-            std::future::pending().await
-        };
-        tokio::select! {
-            checked = checked => checked,
-            never = driven => never,
-        }
+        exchange::while_driven(connection, checked).await
     }
 
     fn request(&self, grpc: &Grpc) -> Result<Request<Full<Bytes>>, Failed> {

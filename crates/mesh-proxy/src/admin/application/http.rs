@@ -2,11 +2,11 @@
 //! followed counts as a success.
 
 use super::{Application, Failed, MOST_OF_PROBE, probe::HttpGet};
+use crate::exchange;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header, uri::Authority};
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper::{body::Incoming, client::conn::http1};
-use hyper_util::rt::TokioIo;
+use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Redirects that are followed.
@@ -125,25 +125,14 @@ fn redirected(get: &HttpGet, location: &str, incoming: &HeaderMap) -> Option<Htt
 }
 
 async fn exchange(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     request: Request<Empty<Bytes>>,
     most: usize,
 ) -> Result<Answer, Failed> {
-    let handshake = http1::handshake(TokioIo::new(stream)).await;
-    let (mut sender, connection) = handshake.map_err(Failed::Http)?;
-    let answered = async {
-        let response = sender.send_request(request).await.map_err(Failed::Http)?;
+    exchange::http1(stream, request, Failed::Http, async |response| {
         Ok(answer(response, most).await)
-    };
-    // The end of the connection may be the end of the answer; whether it is, the answer knows.
-    let driven = async {
-        let _ = connection.await;
-        std::future::pending().await
-    };
-    tokio::select! {
-        answer = answered => answer,
-        never = driven => never,
-    }
+    })
+    .await
 }
 
 async fn answer(response: Response<Incoming>, most: usize) -> Answer {
