@@ -1,11 +1,13 @@
 //! One table of settings: flag, environment variable, default, meaning. [`Command`] is what was typed; [`Settings`] is
 //! what it means, checked and complete, and the only form that the rest of the program sees.
 
+mod dns_address; // where DNS queries are taken
 mod errand; // what a running proxy is asked from its pod
 mod node; // what the proxy says of itself
 mod proxy_config; // the `PROXY_CONFIG` variable
 mod settings; // what was typed → what it means
 
+pub use dns_address::{DnsAddress, InvalidDnsAddress};
 pub use errand::{Request, Wait};
 pub use node::{Node, texts};
 pub use settings::{Addresses, Invalid, Paths, Settings};
@@ -86,6 +88,10 @@ pub struct Typed {
     /// Address of the certificate authority, `host:port`. Default: the discovery address.
     #[arg(long, env = "CA_ADDR")]
     pub ca_addr: Option<String>,
+    /// Where the application's DNS queries are taken if they are captured: `localhost:PORT` or a loopback address with a
+    /// port. The rules send them to the usual one.
+    #[arg(long, env = "DNS_PROXY_ADDR", default_value = "localhost:15053")]
+    pub dns_proxy_addr: String,
     /// JSON of the non-default part of Istio's ProxyConfig.
     #[arg(long, env = "PROXY_CONFIG", default_value = "{}")]
     pub proxy_config: String,

@@ -9,6 +9,7 @@
 pub mod counters; //    what is counted
 pub mod names; //       the table, and how a name is found in it
 pub mod resolv_conf; // the pod's name servers and search domains
+pub mod following; //   that file, as it changes
 pub mod server; //      the sockets
 
 mod message; //         queries and answers, on the wire
@@ -16,6 +17,7 @@ mod resolver; //        a query's way: table, or name servers
 mod upstream; //        the name servers
 
 pub use counters::Counters;
+pub use following::Following;
 pub use names::Names;
 pub use resolv_conf::ResolvConf;
 pub use server::Server;

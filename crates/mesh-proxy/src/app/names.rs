@@ -2,7 +2,7 @@
 
 use super::Process;
 use crate::{
-    dns::{ResolvConf, Server},
+    dns::{Following, ResolvConf, Server},
     worker::Shared,
 };
 use anyhow::{Context, Result};
@@ -25,11 +25,18 @@ pub(super) async fn serve(process: &Process, shared: &Shared) -> Result<()> {
         ResolvConf::default()
     });
     let domain = &settings.node.id.dns_domain;
-    let server = Server::bind(port::DNS, domain, conf, Arc::clone(&shared.dns)).await;
+    let at = settings.dns_address;
+    if at.port != port::DNS {
+        let usual = port::DNS;
+        tracing::warn!(
+            "DNS is served on {at} (DNS_PROXY_ADDR); the rules send captured queries to {usual}"
+        );
+    }
+    let server = Server::bind(at, domain, conf, Arc::clone(&shared.dns)).await;
     let server = server.with_context(|| {
-        let port = port::DNS;
-        format!("127.0.0.1:{port} can't be bound\nhint: does another proxy run in this pod?")
+        format!("{at} can't be bound\nhint: does another proxy run in this pod?")
     })?;
+    let server = server.following(Following::new(path));
     process.until_the_end("dns", server.run());
     let dns = Arc::clone(&shared.dns);
     process.until_the_end("names", async move {

@@ -1,7 +1,7 @@
 //! What was typed → what it means, checked, with all errors at once.
 
 use super::{
-    Typed,
+    DnsAddress, Typed,
     node::{self, Node},
     proxy_config::ProxyConfig,
 };
@@ -19,6 +19,11 @@ use std::{
     time::Duration,
 };
 
+/// Where the rules send the application's DNS queries.
+const USUAL_DNS: DnsAddress = DnsAddress {
+    ip: None,
+    port: port::DNS,
+};
 /// Where the kubelet writes the pod's name servers.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// Key of the metadata that says whether DNS is captured; mesh-init reads the same variable.
@@ -47,6 +52,8 @@ pub struct Settings {
     pub minimum_drain_duration: Duration,
     /// The rules of the pod send the application's DNS queries to us (`ISTIO_META_DNS_CAPTURE`).
     pub captures_dns: bool,
+    /// Where they are taken (`DNS_PROXY_ADDR`).
+    pub dns_address: DnsAddress,
     /// Sockets of the process.
     pub addresses: Addresses,
     /// Files.
@@ -142,6 +149,11 @@ impl Settings {
             errors.push(error);
             false
         });
+        let dns_address = typed.dns_proxy_addr.parse().unwrap_or_else(|error| {
+            let address = &typed.dns_proxy_addr;
+            errors.push(format!("DNS_PROXY_ADDR: `{address}`: {error}"));
+            USUAL_DNS
+        });
         if !errors.is_empty() {
             return Err(Invalid(errors));
         }
@@ -189,6 +201,7 @@ impl Settings {
             exit_on_zero_active_connections: typed.exit_on_zero_active_connections,
             minimum_drain_duration: typed.minimum_drain_duration,
             captures_dns,
+            dns_address,
             addresses: Addresses {
                 outbound: at(port::OUTBOUND),
                 inbound: at(port::INBOUND),
@@ -364,6 +377,17 @@ mod tests {
             errors[0].starts_with("ISTIO_META_DNS_CAPTURE: "),
             "{errors:?}"
         );
+    }
+
+    #[test]
+    fn dns_is_served_where_istios_variable_says() {
+        let at = |more: &[&str]| Settings::new(typed(more), std::iter::empty());
+        assert_eq!(at(&[]).expect("valid").dns_address, USUAL_DNS);
+        let told = at(&["--dns-proxy-addr", "127.0.0.1:53"]).expect("valid");
+        assert_eq!(told.dns_address.to_string(), "127.0.0.1:53");
+        let Invalid(errors) = at(&["--dns-proxy-addr", "0.0.0.0:53"]).expect_err("open");
+        let want = "DNS_PROXY_ADDR: `0.0.0.0:53`: 0.0.0.0 is no loopback address";
+        assert!(errors[0].starts_with(want), "{errors:?}");
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! A query's way: to the table, or on to the name servers.
 
 use super::{
-    Dns,
+    Dns, ResolvConf,
     message::{Question, Received, Transport},
     names::Domains,
     upstream::Upstream,
 };
+use arc_swap::ArcSwap;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -16,18 +17,37 @@ const MOST_FORWARDED: usize = 512;
 #[derive(Debug)]
 pub(super) struct Resolver {
     dns: Arc<Dns>,
-    domains: Domains,
-    upstream: Upstream,
+    /// Domain of the pod's namespace.
+    domain: String,
+    conf: ArcSwap<Conf>,
     room: Semaphore,
 }
 
+/// What follows from resolv.conf.
+#[derive(Debug)]
+struct Conf {
+    domains: Domains,
+    upstream: Upstream,
+}
+
 impl Resolver {
-    pub(super) fn new(dns: Arc<Dns>, domains: Domains, upstream: Upstream) -> Self {
+    /// For a pod whose namespace has this `domain`.
+    pub(super) fn new(dns: Arc<Dns>, domain: &str, conf: ResolvConf) -> Self {
         Self {
             dns,
-            domains,
-            upstream,
+            domain: domain.to_owned(),
+            conf: ArcSwap::from_pointee(Conf::new(domain, conf)),
             room: Semaphore::new(MOST_FORWARDED),
+        }
+    }
+
+    /// Queries from now on go by `conf`; those under way end as they began.
+    pub(super) fn put_in_force(&self, conf: ResolvConf) {
+        let conf = Conf::new(&self.domain, conf);
+        let before = self.conf.load();
+        if before.domains != conf.domains || before.upstream != conf.upstream {
+            tracing::info!(servers = ?conf.upstream, "resolv.conf has changed");
+            self.conf.store(Arc::new(conf));
         }
     }
 
@@ -50,16 +70,22 @@ impl Resolver {
         let Some(table) = self.dns.names.current() else {
             return question.failure();
         };
+        let conf = self.conf.load_full();
         if question.is_for_addresses()
-            && let Some(found) = table.find(question.query().name(), &self.domains)
+            && let Some(found) = table.find(question.query().name(), &conf.domains)
         {
             return question.answer(found);
         }
         drop(table);
-        self.forward(question, bytes).await
+        self.forward(&conf.upstream, question, bytes).await
     }
 
-    async fn forward(&self, question: &Question, bytes: &[u8]) -> Option<Vec<u8>> {
+    async fn forward(
+        &self,
+        upstream: &Upstream,
+        question: &Question,
+        bytes: &[u8],
+    ) -> Option<Vec<u8>> {
         let counters = &self.dns.counters;
         let Ok(_permit) = self.room.try_acquire() else {
             counters.dropped.increment();
@@ -67,7 +93,7 @@ impl Resolver {
         };
         counters.upstream_requests.increment();
         let started = tokio::time::Instant::now();
-        let answer = self.upstream.ask(question, bytes).await;
+        let answer = upstream.ask(question, bytes).await;
         counters.upstream_duration.record(started.elapsed());
         answer
             .inspect_err(|failure| {
@@ -76,5 +102,14 @@ impl Resolver {
             })
             .ok()
             .or_else(|| question.failure())
+    }
+}
+
+impl Conf {
+    fn new(domain: &str, conf: ResolvConf) -> Self {
+        Self {
+            domains: Domains::new(domain, conf.search),
+            upstream: Upstream::new(conf.servers),
+        }
     }
 }

@@ -1,12 +1,12 @@
-//! The sockets: one for datagrams and one for connections on each loopback address, where the rules send queries to.
+//! The sockets: one for datagrams and one for connections on each address, those where the rules send queries to.
 
 use super::{
-    Dns, ResolvConf,
+    Dns, Following, ResolvConf,
     message::{LARGEST_DATAGRAM, Transport},
-    names::Domains,
     resolver::Resolver,
-    upstream::{Upstream, framed},
+    upstream::framed,
 };
+use crate::config::DnsAddress;
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -35,6 +35,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Server {
     resolver: Arc<Resolver>,
     sockets: Vec<Sockets>,
+    following: Option<Following>,
 }
 
 #[derive(Debug)]
@@ -44,28 +45,39 @@ struct Sockets {
 }
 
 impl Server {
-    /// Binds `port` of the loopback addresses, that of IPv6 if there is one. To be called inside a runtime.
+    /// Binds an address, or those of `localhost`, of which IPv6's may be missing. To be called inside a runtime.
     ///
     /// # Errors
-    /// If that of IPv4 can't be bound.
+    /// If it can't be bound.
     pub async fn bind(
-        port: u16,
+        at: DnsAddress,
         domain: &str,
         conf: ResolvConf,
         dns: Arc<Dns>,
     ) -> io::Result<Self> {
-        let mut sockets = vec![Sockets::bind(Ipv4Addr::LOCALHOST.into(), port).await?];
-        let port = sockets[0].address()?.port();
-        match Sockets::bind(Ipv6Addr::LOCALHOST.into(), port).await {
-            Ok(both) => sockets.push(both),
-            Err(error) => tracing::debug!(%error, "no DNS server on IPv6's loopback address"),
+        let first = at.ip.unwrap_or(Ipv4Addr::LOCALHOST.into());
+        let mut sockets = vec![Sockets::bind(first, at.port).await?];
+        if at.ip.is_none() {
+            let port = sockets[0].address()?.port();
+            match Sockets::bind(Ipv6Addr::LOCALHOST.into(), port).await {
+                Ok(both) => sockets.push(both),
+                Err(error) => tracing::debug!(%error, "no DNS server on IPv6's loopback address"),
+            }
         }
-        let domains = Domains::new(domain, conf.search);
-        let upstream = Upstream::new(conf.servers);
         Ok(Self {
-            resolver: Arc::new(Resolver::new(dns, domains, upstream)),
+            resolver: Arc::new(Resolver::new(dns, domain, conf)),
             sockets,
+            following: None,
         })
+    }
+
+    /// As it is, but what a resolv.conf says from now on counts.
+    #[must_use]
+    pub fn following(self, conf: Following) -> Self {
+        Self {
+            following: Some(conf),
+            ..self
+        }
     }
 
     /// Where it listens.
@@ -76,6 +88,10 @@ impl Server {
     /// Answers for ever.
     pub async fn run(self) {
         let mut loops = JoinSet::new();
+        if let Some(following) = self.following {
+            let resolver = Arc::clone(&self.resolver);
+            loops.spawn(following.run(move |conf| resolver.put_in_force(conf)));
+        }
         for Sockets { udp, tcp } in self.sockets {
             loops.spawn(datagrams(Arc::new(udp), Arc::clone(&self.resolver)));
             loops.spawn(connections(tcp, Arc::clone(&self.resolver)));

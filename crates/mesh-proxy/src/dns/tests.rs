@@ -4,6 +4,7 @@ mod forwarding; // what name servers answer, and how
 mod hostile; //    what nobody should send
 
 use super::*;
+use crate::config::DnsAddress;
 use hickory_proto::{
     op::{Edns, Message, MessageType, OpCode, Query, ResponseCode},
     rr::{Name, RData, Record, RecordType, rdata::A},
@@ -21,6 +22,8 @@ use tokio::{
     time::timeout,
 };
 
+/// A port that is free, on `localhost`.
+const ANY: DnsAddress = DnsAddress { ip: None, port: 0 };
 /// Longer than name servers are waited for.
 const SOON: Duration = Duration::from_secs(20);
 const NGINX: &str = "nginx.test.svc.cluster.local.";
@@ -42,7 +45,7 @@ impl Pod {
             servers: servers.to_vec(),
             search: vec!["test.svc.cluster.local".into()],
         };
-        let server = Server::bind(0, "test.svc.cluster.local", conf, Arc::clone(&dns)).await;
+        let server = Server::bind(ANY, "test.svc.cluster.local", conf, Arc::clone(&dns)).await;
         let server = server.expect("bound");
         let address = server.addresses().next().expect("IPv4's");
         let mut tasks = JoinSet::new();
@@ -232,4 +235,63 @@ async fn before_the_first_table_nothing_is_answered() {
         "there is no name server"
     );
     assert_eq!(pod.dns.counters.upstream_failures.get(), 1);
+}
+
+/// The file as the kubelet wrote it, then with another search domain: what completes a name is seen in the answer.
+#[tokio::test]
+async fn a_changed_resolv_conf_counts_without_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("resolv.conf");
+    let write = |search: &str| {
+        let text = format!("nameserver 127.0.0.1\nsearch test.svc.cluster.local {search}\n");
+        std::fs::write(&path, text).expect("written");
+    };
+    write("before.example");
+    let dns = Arc::<Dns>::default();
+    let conf = ResolvConf::read(&path).expect("read");
+    let server = Server::bind(ANY, "test.svc.cluster.local", conf, Arc::clone(&dns)).await;
+    let server = server.expect("bound");
+    let address = server.addresses().next().expect("IPv4's");
+    let server = server.following(Following::every(Duration::from_millis(20), &path));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(server.run());
+    let pod = Pod {
+        dns,
+        address,
+        _tasks: tasks,
+    };
+    let info = NameInfo {
+        addresses: vec![Ipv4Addr::new(10, 0, 0, 1).into()],
+        service: None,
+    };
+    let names = [(MANY.trim_end_matches('.').into(), info)].into();
+    pod.dns.names.apply(&NameTable { names });
+    let known = async |search: &str| {
+        let asked = query(&format!("{MANY}{search}."), RecordType::A);
+        addresses(&pod.ask(&asked).await).len() == 1
+    };
+    assert!(known("before.example").await);
+    write("after.example");
+    timeout(SOON, async {
+        while !known("after.example").await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .expect("heard");
+}
+
+#[tokio::test]
+async fn one_address_is_one_address() {
+    let at = DnsAddress {
+        ip: Some(Ipv4Addr::new(127, 0, 0, 9).into()),
+        port: 0,
+    };
+    let server = Server::bind(at, "", ResolvConf::default(), Arc::default()).await;
+    let server = server.expect("bound");
+    let bound: Vec<_> = server
+        .addresses()
+        .map(|address| address.ip().to_string())
+        .collect();
+    assert_eq!(bound, ["127.0.0.9"]);
 }

@@ -27,7 +27,7 @@ const ROUNDS: usize = 2;
 const MOST_STRANGERS: usize = 32;
 
 /// The name servers.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Upstream {
     servers: Vec<SocketAddr>,
 }
