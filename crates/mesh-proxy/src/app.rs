@@ -12,7 +12,7 @@ use crate::{
     drain::Drain,
     errand::{self, request, wait},
     identity::{
-        self, Renewal, control_plane,
+        self, Clock, Renewal, control_plane,
         sds::{self, Served},
     },
     listener::{Listeners, socket},
@@ -111,7 +111,8 @@ impl Process {
         put_in_force: impl Fn(Secret) -> Result<(), InvalidSecret> + Send + Sync + 'static,
     ) -> watch::Receiver<identity::Status> {
         let authority = control_plane(&self.settings.ca_address, &self.settings);
-        let renewal = Renewal::new(authority, self.settings.identity.clone());
+        let identity = self.settings.identity.clone();
+        let renewal = Renewal::new(authority, identity, Clock::default());
         let status = renewal.status();
         self.until_the_end("identity", renewal.run(put_in_force));
         status

@@ -6,6 +6,7 @@
 
 pub mod backoff; // when to try again
 pub mod control_plane; // the way there, as the settings name it
+pub mod clock; // the wall clock, which may jump
 pub mod renewal; // a certificate, and the next one in time
 pub mod sds; // for other data planes of the pod
 pub mod signing; // token and key → certificate
@@ -13,6 +14,7 @@ pub mod signing; // token and key → certificate
 mod roots; // the roots of the mesh, from wherever they are known
 
 pub use backoff::Backoff;
+pub use clock::Clock;
 pub use control_plane::{ControlPlane, control_plane};
 pub use renewal::{Renewal, Status};
 

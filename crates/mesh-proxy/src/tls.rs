@@ -18,6 +18,7 @@ pub use server::DownstreamContext;
 pub use stream::{Rewind, Stream};
 
 use mesh_model::{SecretName, tls::TlsVersion};
+use mesh_runtime::cert_time;
 use rustls::SupportedProtocolVersion;
 use std::sync::Arc;
 
@@ -39,9 +40,22 @@ pub enum Error {
     /// The handshake failed.
     #[error("TLS handshake")]
     Handshake(#[source] std::io::Error),
+    /// The handshake failed because of the time: by one of the clocks a certificate is over, or not valid yet.
+    #[error("TLS handshake: {reason}", reason = cert_time::REASON)]
+    CertificateTime(#[source] std::io::Error),
     /// The handshake took too long.
     #[error("TLS handshake timed out")]
     Timeout,
+}
+
+impl Error {
+    /// A handshake that failed.
+    fn handshake(error: std::io::Error) -> Self {
+        match cert_time::is_reason_of(&error) {
+            true => Self::CertificateTime(error),
+            false => Self::Handshake(error),
+        }
+    }
 }
 
 /// The cryptography that all contexts use.

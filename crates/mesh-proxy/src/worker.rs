@@ -83,6 +83,8 @@ pub struct ConnectionCounters {
     pub no_filter_chain_match: Counter,
     /// TLS could not be established.
     pub connection_error: Counter,
+    /// Of those: because of the time, by one of the clocks.
+    pub cert_time: Counter,
 }
 
 impl Worker {
@@ -105,6 +107,7 @@ impl Worker {
                 pre_cx_timeout: counter("downstream_pre_cx_timeout"),
                 no_filter_chain_match: counter("no_filter_chain_match"),
                 connection_error: counter("ssl_connection_error"),
+                cert_time: counter("ssl_fail_verify_cert_time"),
             },
             shared,
         }

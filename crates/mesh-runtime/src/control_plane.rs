@@ -5,6 +5,7 @@
 //! caller's. Files are read anew each time: the kubelet replaces them while we run. What fails is told so that whoever
 //! reads one line of log, or the body of a failed readiness probe, knows what to look at.
 
+use crate::cert_time;
 use hyper_util::rt::TokioIo;
 use rustls::{
     ClientConfig, RootCertStore,
@@ -76,6 +77,9 @@ pub enum Error {
     /// TLS with it failed.
     #[error("TLS with {0}")]
     Tls(String, #[source] io::Error),
+    /// TLS with it failed because of the time.
+    #[error("TLS with {0}: {reason}", reason = cert_time::REASON)]
+    Time(String, #[source] io::Error),
     /// It did not answer in time.
     #[error("{0} did not answer in {CONNECT:?}")]
     Timeout(String),
@@ -120,6 +124,7 @@ impl Error {
                 Some("is istiod running, and does a NetworkPolicy let us reach it?")
             }
             Self::Tls(..) => Some("its certificate has to be valid for that name under our roots"),
+            Self::Time(..) => Some(cert_time::HINT),
             Self::Status(_, status) if status.code() == Code::Unauthenticated => {
                 Some("the token has to be one of this cluster, of audience istio-ca, not expired")
             }
@@ -279,7 +284,10 @@ impl ControlPlane {
         // Small messages that wait for each other.
         let _ = tcp.set_nodelay(true);
         let stream = TlsConnector::from(tls).connect(name, tcp).await;
-        stream.map_err(|e| Error::Tls(self.address.clone(), e))
+        stream.map_err(|e| match cert_time::is_reason_of(&e) {
+            true => Error::Time(self.address.clone(), e),
+            false => Error::Tls(self.address.clone(), e),
+        })
     }
 }
 

@@ -5,6 +5,8 @@
 
 pub mod build; // which program this is
 #[cfg(feature = "control-plane")]
+pub mod cert_time; // whether TLS failed because of a clock
+#[cfg(feature = "control-plane")]
 pub mod control_plane; // the way to it, for those that need one
 pub mod listen; // where it listens
 pub mod log; // what it says, and how loud

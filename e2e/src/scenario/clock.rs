@@ -107,13 +107,14 @@ fn refused(pod: &Pod, complaint: &str) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let log = fs::read_to_string(pod.log(SIDECAR))?;
-        if let Some(line) = log.lines().find(|line| line.contains(complaint)) {
+        let is_it = |line: &&str| line.contains("cert_time") && line.contains(complaint);
+        if let Some(line) = log.lines().find(is_it) {
             println!("  {line}");
             break;
         }
         ensure!(
             Instant::now() < deadline,
-            "{}: no `{complaint}` in\n{log}",
+            "{}: no `cert_time: … {complaint}` in\n{log}",
             pod.full_name()
         );
         std::thread::sleep(Duration::from_millis(50));

@@ -22,12 +22,17 @@ use rustls::{
     sign::CertifiedKey,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 
 use super::{authority::Authority, metrics::Metrics, roots::Roots, trust};
 
 /// How often files are looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// How often the clock is looked at.
+const CLOCK: Duration = Duration::from_secs(10);
 /// Shortest and longest pause after a failure.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
@@ -283,9 +288,22 @@ async fn renew(authority: &Authority, serving: &Serving, mut roots: Roots, first
             }
         };
         tokio::select! {
-            () = sleep(wait) => {}
+            () = wait_by_the_wall(wait) => {}
             changed = roots.changed() => if changed.is_err() { return },
         }
+    }
+}
+
+/// Waits by the wall clock, which may be set, and goes on while the machine sleeps; no longer than `wait` if it is set
+/// back.
+async fn wait_by_the_wall(wait: Duration) {
+    let (end, due) = (Instant::now() + wait, SystemTime::now() + wait);
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() || SystemTime::now() >= due {
+            return;
+        }
+        sleep(left.min(CLOCK)).await;
     }
 }
 

@@ -53,9 +53,11 @@ impl Root {
         csr.signed_by(&self.issuer).expect("signed").pem()
     }
 
-    fn server(&self, name: &str) -> Arc<rustls::ServerConfig> {
+    /// As `localhost`, until `end`.
+    fn server(&self, end: SystemTime) -> Arc<rustls::ServerConfig> {
         let key = KeyPair::generate().expect("key");
-        let params = CertificateParams::new([name.to_owned()]).expect("name");
+        let mut params = CertificateParams::new(["localhost".to_owned()]).expect("name");
+        params.not_after = end.into();
         let certificate = params.signed_by(&key, &self.issuer).expect("signed");
         let chain = vec![certificate.der().clone()];
         let key = key.serialize_der().try_into().expect("key");
@@ -130,9 +132,20 @@ pub(crate) struct FakeServer {
 
 /// Serves `routes` on loopback over TLS, as `localhost`, certified by `root`; on `port`, or any if 0.
 pub(crate) async fn serve(root: &Root, routes: Routes, port: u16) -> FakeServer {
+    let end = SystemTime::now() + Duration::from_secs(24 * 3600);
+    serve_until(root, routes, port, end).await
+}
+
+/// As [`serve`], with a certificate that ends so.
+pub(crate) async fn serve_until(
+    root: &Root,
+    routes: Routes,
+    port: u16,
+    end: SystemTime,
+) -> FakeServer {
     let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("bound");
     let port = listener.local_addr().expect("bound").port();
-    let acceptor = tokio_rustls::TlsAcceptor::from(root.server("localhost"));
+    let acceptor = tokio_rustls::TlsAcceptor::from(root.server(end));
     let mut task = JoinSet::new();
     task.spawn(async move {
         let mut connections = JoinSet::new();
@@ -140,7 +153,7 @@ pub(crate) async fn serve(root: &Root, routes: Routes, port: u16) -> FakeServer 
             let Ok((tcp, _)) = listener.accept().await else {
                 return;
             };
-            let (acceptor, routes) = (acceptor.clone(), routes.clone());
+            let (acceptor, routes, seen) = (acceptor.clone(), routes.clone(), Arc::clone(&seen));
             connections.spawn(async move {
                 if let Ok(tls) = acceptor.accept(tcp).await {
                     let builder = auto::Builder::new(TokioExecutor::new()).http2_only();

@@ -1,11 +1,12 @@
 //! A certificate, and the next one in time.
 //!
 //! Renewed at half of what is left of its life, a little earlier or later so that pods that started together do not come
-//! together. What can't be renewed stays in force. The roots are looked at again every few seconds: a new one is to be
+//! together; by the wall clock, which is looked at every few seconds, since it may be set, and goes on while the machine
+//! sleeps. What can't be renewed stays in force. The roots are looked at again every few seconds: a new one is to be
 //! trusted before anything is signed by it, and what was signed by one that is no longer among them is renewed at once.
 
 use super::{
-    Backoff, ControlPlane, roots,
+    Backoff, Clock, ControlPlane, roots,
     signing::{self, Signed, sign},
 };
 use crate::{reason::one_line, tls::secret::InvalidSecret};
@@ -23,8 +24,10 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// How often the file with the roots is looked at.
+/// How often the file with the roots, and the wall clock, are looked at.
 const LOOK: Duration = Duration::from_secs(5);
+/// Clocks that are not set run apart by no more than this while a certificate is in use.
+const DRIFT: Duration = Duration::from_secs(60);
 /// A certificate is used for this long at least, however short its life.
 const SHORTEST: Duration = Duration::from_secs(1);
 
@@ -45,17 +48,19 @@ pub struct Status {
 pub struct Renewal {
     authority: ControlPlane,
     identity: SpiffeId,
+    clock: Clock,
     status: watch::Sender<Status>,
     file: Arc<str>,
     came_with_ours: String,
 }
 
 impl Renewal {
-    /// For `identity`, from `authority`.
-    pub fn new(authority: ControlPlane, identity: SpiffeId) -> Self {
+    /// For `identity`, from `authority`; `clock` tells when it is time.
+    pub fn new(authority: ControlPlane, identity: SpiffeId, clock: Clock) -> Self {
         Self {
             authority,
             identity,
+            clock,
             status: watch::Sender::default(),
             file: Arc::default(),
             came_with_ours: String::new(),
@@ -74,9 +79,10 @@ impl Renewal {
         loop {
             self.look_at_roots(&publish).await;
             let pause = match self.renew(&publish).await {
-                Ok(pause) => {
+                Ok(due) => {
                     (unreachable, refused) = (Backoff::unreachable(), Backoff::refused());
-                    pause
+                    self.wait_until(due, &publish).await;
+                    continue;
                 }
                 Err(Failed { reason, is_refusal }) => {
                     tracing::warn!("no certificate: {reason}");
@@ -91,18 +97,40 @@ impl Renewal {
                     }
                 }
             };
-            self.wait(pause, &publish).await;
+            self.wait(pause, None, &publish).await;
         }
     }
 
-    /// Waits, with an eye on the roots.
+    /// Waits until `due` by the wall clock, and no longer than it takes if nobody sets that back.
+    async fn wait_until(
+        &mut self,
+        due: SystemTime,
+        publish: &impl Fn(Secret) -> Result<(), InvalidSecret>,
+    ) {
+        let left = due.duration_since(self.clock.now());
+        self.wait(left.unwrap_or_default(), Some(due), publish)
+            .await;
+    }
+
+    /// Waits, with an eye on the roots, and on the clock if something is due.
     async fn wait(
         &mut self,
         pause: Duration,
+        due: Option<SystemTime>,
         publish: &impl Fn(Secret) -> Result<(), InvalidSecret>,
     ) {
         let end = Instant::now() + pause;
         while Instant::now() < end {
+            if due.is_some_and(|due| self.clock.now() >= due) {
+                let early = end.saturating_duration_since(Instant::now());
+                if early > DRIFT {
+                    tracing::info!(
+                        ?early,
+                        "renewed now: the clock was set, or the machine slept"
+                    );
+                }
+                return;
+            }
             sleep_until(end.min(Instant::now() + LOOK)).await;
             if self.look_at_roots(publish).await {
                 tracing::info!("the root of our certificate is no longer among the mesh's");
@@ -111,12 +139,12 @@ impl Renewal {
         }
     }
 
-    /// Gets a certificate and tells how long to use it.
+    /// Gets a certificate and tells when the next one is due.
     async fn renew(
         &mut self,
         publish: &impl Fn(Secret) -> Result<(), InvalidSecret>,
-    ) -> Result<Duration, Failed> {
-        let signed = sign(&self.authority, &self.identity).await?;
+    ) -> Result<SystemTime, Failed> {
+        let signed = sign(&self.authority, &self.identity, &self.clock).await?;
         if signed.uri_san != Some(self.identity.to_string()) {
             tracing::warn!(
                 wanted = %self.identity,
@@ -133,7 +161,8 @@ impl Renewal {
             status.error = None;
             status.renewals += 1;
         });
-        Ok(half_life(&signed))
+        let now = self.clock.now();
+        Ok(now + half_life(&signed, now))
     }
 
     /// Puts roots in force that are new in the file. Whether that of our certificate has left it.
@@ -181,8 +210,8 @@ impl Renewal {
 }
 
 /// How long to use it: half of its life, one percent more or less.
-fn half_life(signed: &Signed) -> Duration {
-    let left = signed.not_after.duration_since(SystemTime::now());
+fn half_life(signed: &Signed, now: SystemTime) -> Duration {
+    let left = signed.not_after.duration_since(now);
     let share = 0.49 + 0.02 * fastrand::f64();
     left.unwrap_or_default().mul_f64(share).max(SHORTEST)
 }

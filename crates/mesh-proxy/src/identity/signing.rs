@@ -1,10 +1,14 @@
 //! Token and key → certificate: one call of Istio's certificate service.
 
-use super::control_plane::{self, ControlPlane};
+use super::{
+    Clock,
+    control_plane::{self, ControlPlane},
+};
 use mesh_model::{
     SpiffeId,
     secret::{PrivateKey, Secret, SecretValue},
 };
+use mesh_runtime::cert_time;
 use mesh_xds::pb::istio::auth::{
     IstioCertificateRequest, istio_certificate_service_client::IstioCertificateServiceClient,
 };
@@ -35,7 +39,8 @@ pub enum Error {
     Answer(String, &'static str),
     /// What it answered is of no use at this time.
     #[error(
-        "{0} answered with a certificate that ended before it came; one of the clocks is wrong"
+        "{reason}: {0} answered with a certificate that ended before it came",
+        reason = cert_time::REASON
     )]
     Expired(String),
 }
@@ -46,6 +51,7 @@ impl Error {
         match self {
             Self::ControlPlane(error) => error.explain(),
             Self::Request(cause) => format!("{self}: {cause}"),
+            Self::Expired(_) => format!("{self} (hint: {})", cert_time::HINT),
             _ => self.to_string(),
         }
     }
@@ -88,11 +94,16 @@ impl Signed {
     }
 }
 
-/// Has a certificate signed for `identity`, with a key made for it.
+/// Has a certificate signed for `identity`, with a key made for it. The certificate has to
+/// be good at the time that `clock` tells when it has come.
 ///
 /// # Errors
 /// If the authority can't be asked, or refuses, or answers nonsense.
-pub async fn sign(authority: &ControlPlane, identity: &SpiffeId) -> Result<Signed, Error> {
+pub async fn sign(
+    authority: &ControlPlane,
+    identity: &SpiffeId,
+    clock: &Clock,
+) -> Result<Signed, Error> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::default();
     params.subject_alt_names = vec![SanType::URI(identity.to_string().try_into()?)];
@@ -101,7 +112,7 @@ pub async fn sign(authority: &ControlPlane, identity: &SpiffeId) -> Result<Signe
     let chain = patience
         .await
         .map_err(|_| Error::Timeout(authority.address().to_owned()))??;
-    read(authority.address(), chain, &key)
+    read(authority.address(), chain, &key, clock.now())
 }
 
 async fn call(authority: &ControlPlane, csr: String) -> Result<Vec<String>, Error> {
@@ -118,7 +129,12 @@ async fn call(authority: &ControlPlane, csr: String) -> Result<Vec<String>, Erro
 }
 
 /// The answer: leaf, intermediates, root. A single element may hold several certificates.
-fn read(authority: &str, answer: Vec<String>, key: &KeyPair) -> Result<Signed, Error> {
+fn read(
+    authority: &str,
+    answer: Vec<String>,
+    key: &KeyPair,
+    now: SystemTime,
+) -> Result<Signed, Error> {
     let nonsense = |what| Error::Answer(authority.to_owned(), what);
     let (leaf, rest) = answer
         .split_first()
@@ -133,7 +149,7 @@ fn read(authority: &str, answer: Vec<String>, key: &KeyPair) -> Result<Signed, E
     let not_after = u64::try_from(certificate.validity().not_after.timestamp())
         .map_err(|_| nonsense("it ends before 1970"))?;
     let not_after = SystemTime::UNIX_EPOCH + Duration::from_secs(not_after);
-    if not_after <= SystemTime::now() {
+    if not_after <= now {
         return Err(Error::Expired(authority.to_owned()));
     }
     let uri_san = crate::tls::san::first_uri(&pem.contents);

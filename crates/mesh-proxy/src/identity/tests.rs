@@ -1,7 +1,7 @@
 //! Against a scripted authority over loopback.
 
 use super::{
-    fake_ca::{Answer, FakeCa, FakeServer, Root, serve},
+    fake_ca::{Answer, FakeCa, FakeServer, Root, serve, serve_until},
     *,
 };
 use crate::{
@@ -69,8 +69,13 @@ struct Running {
 
 impl Running {
     fn start(pod: Pod, port: u16) -> Self {
+        Self::start_at(pod, port, Clock::default())
+    }
+
+    fn start_at(pod: Pod, port: u16, clock: Clock) -> Self {
         let secrets = Arc::new(Secrets::default());
-        let renewal = Renewal::new(pod.control_plane(port), pod.settings.identity.clone());
+        let identity = pod.settings.identity.clone();
+        let renewal = Renewal::new(pod.control_plane(port), identity, clock);
         let status = renewal.status();
         let mut task = JoinSet::new();
         let sink = Arc::clone(&secrets);
@@ -216,6 +221,7 @@ async fn a_root_is_published_before_what_it_signed() {
     let renewal = Renewal::new(
         pod.control_plane(server.port),
         pod.settings.identity.clone(),
+        Clock::default(),
     );
     let mut status = renewal.status();
     let published = Arc::new(parking_lot::Mutex::new(Vec::new()));
@@ -261,6 +267,47 @@ async fn until_roots(running: &Running, count: usize) {
     .expect("in time");
 }
 
+/// A clock that a test sets.
+fn clock() -> (Arc<std::sync::atomic::AtomicU64>, Clock) {
+    let ahead = Arc::<std::sync::atomic::AtomicU64>::default();
+    let read = Arc::clone(&ahead);
+    let clock = Clock::new(move || {
+        let ahead = read.load(std::sync::atomic::Ordering::Relaxed);
+        std::time::SystemTime::now() + Duration::from_secs(ahead)
+    });
+    (ahead, clock)
+}
+
+/// An hour is nothing to a certificate of a day. Half its life is, though no timer has moved; and by a clock that is more
+/// than a day ahead nothing is valid that comes.
+#[tokio::test]
+async fn f19_a_clock_that_jumps_is_noticed_and_named() {
+    let set = |ahead: &std::sync::atomic::AtomicU64, hours: u64| {
+        ahead.store(hours * 3600, std::sync::atomic::Ordering::Relaxed);
+    };
+    let root = Root::new("a");
+    let ca = FakeCa::new([Answer::Sign(Arc::clone(&root), 24 * HOUR)]);
+    let server = serve_ca(&root, &ca).await;
+    let (ahead, clock) = clock();
+    let mut running = Running::start_at(Pod::new(&root), server.port, clock);
+    running.until(|s| s.renewals == 1).await;
+    set(&ahead, 1);
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(running.status.borrow().renewals, 1, "it is good for longer");
+    set(&ahead, 13);
+    running.until(|s| s.renewals == 2).await;
+    set(&ahead, 25);
+    let failed = running.until(|s| s.error.is_some()).await;
+    let reason = failed.error.expect("told");
+    assert!(
+        reason.starts_with("cert_time: ") && reason.contains("clocks"),
+        "{reason}"
+    );
+    assert!(running.leaf().is_some(), "what is in force stays");
+    set(&ahead, 0);
+    running.until(|s| s.error.is_none()).await;
+}
+
 /// What is wrong is said in one line that names it.
 #[tokio::test]
 async fn reasons_name_what_is_missing() {
@@ -284,12 +331,20 @@ async fn reasons_name_what_is_missing() {
     let other_root = reason(Pod::new(&stranger), server.port).await;
     let unreachable = reason(Pod::new(&root), 1).await;
     let refused = reason(Pod::new(&root), server.port).await;
+    let yesterday = std::time::SystemTime::now() - 24 * HOUR;
+    let late = serve_until(&root, ca.routes(), 0, yesterday).await;
+    let over = reason(Pod::new(&root), late.port).await;
     for (got, want) in [
         (no_token, "token of the service account: "),
         (no_root, "istio-ca-root-cert has to be mounted"),
         (other_root, "invalid peer certificate: UnknownIssuer"),
         (unreachable, "(hint: is istiod running?)"),
         (refused, "answered Unauthenticated"),
+        (
+            over.clone(),
+            ": cert_time: invalid peer certificate: certificate expired",
+        ),
+        (over, "(hint: one of the two clocks is wrong"),
     ] {
         assert!(got.contains(want) && !got.contains('\n'), "{got}");
     }

@@ -177,6 +177,13 @@ fn wants_original_dst(listener: &Listener) -> bool {
     listener.model.use_original_dst || has_filter()
 }
 
+fn count(error: &crate::tls::Error, worker: &Worker) {
+    worker.telemetry.add(worker.counters.connection_error, 1);
+    if matches!(error, crate::tls::Error::CertificateTime(_)) {
+        worker.telemetry.add(worker.counters.cert_time, 1);
+    }
+}
+
 /// TLS, metadata, and the last filter.
 async fn walk(
     chain: &Arc<Chain>,
@@ -191,7 +198,7 @@ async fn walk(
         Some(context) => {
             let accepted = context.accept(plain, chain.handshake_timeout).await;
             let (stream, peer) = accepted
-                .inspect_err(|_| worker.telemetry.add(worker.counters.connection_error, 1))
+                .inspect_err(|error| count(error, worker))
                 .map_err(Ended::Tls)?;
             connection.tls = Some(peer);
             Stream::Server(Box::new(stream))

@@ -107,7 +107,7 @@ impl UpstreamContext {
         let stream = TlsConnector::from(config)
             .connect(name, tcp)
             .await
-            .map_err(Error::Handshake)?;
+            .map_err(Error::handshake)?;
         let session = stream.get_ref().1;
         let alpn = session
             .alpn_protocol()

@@ -101,7 +101,7 @@ impl DownstreamContext {
         let stream = timeout(limit, handshake)
             .await
             .map_err(|_| Error::Timeout)?
-            .map_err(Error::Handshake)?;
+            .map_err(Error::handshake)?;
         let session = stream.get_ref().1;
         let leaf = session.peer_certificates().and_then(|chain| chain.first());
         let peer = DownstreamPeer {

@@ -221,7 +221,9 @@ fn without_code(error: &io::Error) -> String {
 
 fn untrusted(error: &tls::Error) -> Failure {
     let kind = match error {
-        tls::Error::Handshake(_) | tls::Error::Timeout => FailureKind::RemoteConnectionFailure,
+        tls::Error::Handshake(_) | tls::Error::CertificateTime(_) | tls::Error::Timeout => {
+            FailureKind::RemoteConnectionFailure
+        }
         tls::Error::SecretMissing(_)
         | tls::Error::SecretKind(..)
         | tls::Error::Context(_)
