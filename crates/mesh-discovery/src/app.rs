@@ -296,11 +296,12 @@ impl App {
                 "--dns-names are DNS names or addresses, separated by commas",
             )
         })?;
-        let tokens = self.tokens(trust_domain, client)?;
+        let authenticator = Authenticator::new(self.tokens(trust_domain, client)?)
+            .with_patience(settings.renewal_without_token);
         Ok(Identities {
             authority,
             certificate: Arc::new(certificate),
-            authenticator: Arc::new(Authenticator::new(tokens)),
+            authenticator: Arc::new(authenticator),
             trust_domain: trust_domain.as_str().into(),
         })
     }

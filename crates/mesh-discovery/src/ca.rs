@@ -22,8 +22,8 @@ pub mod service; // the gRPC service
 pub mod token; // service account tokens
 
 use crate::watch::Watchers;
-use authority::Authority;
-use caller::Caller;
+use authority::{Authority, Term};
+use caller::{Caller, Proof};
 use directory::{CaDirectory, CaError};
 use lifetime::Lifetime;
 use limit::CallerLimit;
@@ -191,11 +191,18 @@ impl CertificateAuthority {
             })?;
         let request = SigningRequest::from_pem(csr)?;
         let authority = self.authority();
-        let lifetime = self.lifetime.of_request(validity_s);
+        let term = Term {
+            // So its begin goes on saying when a token was checked last.
+            begin: match caller.proof {
+                Proof::Certificate { begin } => Some(begin),
+                Proof::Token => None,
+            },
+            lifetime: self.lifetime.of_request(validity_s),
+        };
         let (identity, now) = (&caller.identity, SystemTime::now());
         let own = self.own_services.as_ref();
         let names = own.map_or_else(Vec::new, |own| own.names(identity));
-        let leaf = authority.sign_serving_workload(&request, identity, &names, lifetime, now)?;
+        let leaf = authority.sign_serving_workload(&request, identity, &names, term, now)?;
         Ok(authority.chain_of(&leaf))
     }
 }

@@ -184,6 +184,16 @@ pub struct Typed {
         help_heading = "Certificates"
     )]
     pub max_workload_cert_ttl: jiff::SignedDuration,
+    /// While the API server does not check tokens, a workload may renew by its certificate for so long after its last
+    /// token that was checked; 0 for never.
+    #[arg(
+        long,
+        env = "RENEWAL_WITHOUT_TOKEN",
+        default_value = "72h",
+        value_name = "DURATION",
+        help_heading = "Certificates"
+    )]
+    pub renewal_without_token: jiff::SignedDuration,
 
     /// Quiet time after a change before it is pushed.
     #[arg(

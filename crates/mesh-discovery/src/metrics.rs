@@ -70,6 +70,7 @@ pub struct Metrics {
     pub csr_count: Counter,
     pub csr_success: Counter,
     pub csr_refused: Counter,
+    pub csr_by_certificate: Counter,
     pub authentication_failures: Counter,
     pub root_expiry_seconds: Gauge,
 }
@@ -114,6 +115,7 @@ impl Default for Metrics {
             csr_count: Counter::default(),
             csr_success: Counter::default(),
             csr_refused: Counter::default(),
+            csr_by_certificate: Counter::default(),
             authentication_failures: Counter::default(),
             root_expiry_seconds: Gauge::default(),
         }
@@ -240,6 +242,12 @@ impl Metrics {
             "Signing requests refused.",
             &[],
             self.csr_refused.get(),
+        );
+        text.counter(
+            "citadel_server_csr_by_certificate_count",
+            "Certificates issued to who has shown an earlier one, because no token could be checked.",
+            &[],
+            self.csr_by_certificate.get(),
         );
         text.counter(
             "citadel_server_authentication_failure_count",

@@ -12,7 +12,7 @@ use crate::{
     drain::Drain,
     errand::{self, request, wait},
     identity::{
-        self, Clock, Renewal, control_plane,
+        self, Clock, Own, Renewal, control_plane,
         sds::{self, Served},
     },
     listener::{Listeners, socket},
@@ -105,17 +105,18 @@ impl Process {
         })
     }
 
-    /// Gets secrets and keeps them fresh; each is handed to `put_in_force`.
+    /// Gets secrets and keeps them fresh; each is handed to `put_in_force`. What becomes of it, and the certificate in
+    /// force.
     fn keep_secrets(
         &self,
         put_in_force: impl Fn(Secret) -> Result<(), InvalidSecret> + Send + Sync + 'static,
-    ) -> watch::Receiver<identity::Status> {
+    ) -> (watch::Receiver<identity::Status>, Own) {
         let authority = control_plane(&self.settings.ca_address, &self.settings);
         let identity = self.settings.identity.clone();
         let renewal = Renewal::new(authority, identity, Clock::default());
-        let status = renewal.status();
+        let known = (renewal.status(), renewal.own());
         self.until_the_end("identity", renewal.run(put_in_force));
-        status
+        known
     }
 
     /// Runs what knows no end by itself until the process ends: connections that drain still need configuration and
@@ -245,11 +246,16 @@ async fn beside(process: Arc<Process>, shared: Arc<Shared>, workers: Workers) ->
         .condition(CONFIGURATION, "nothing has been asked for yet");
     names::serve(&process, &shared).await?;
     let store = Arc::new(Store::default());
-    let identity = {
+    let (identity, own) = {
         let shared = Arc::clone(&shared);
         process.keep_secrets(move |secret| shared.secrets.set(secret))
     };
-    let xds = Xds::new(&process.settings, Arc::clone(&shared), Arc::clone(&store));
+    let xds = Xds::new(
+        &process.settings,
+        own,
+        Arc::clone(&shared),
+        Arc::clone(&store),
+    );
     process.until_the_end("xds", xds.run());
     let progress = Progress::new(Arc::clone(&shared), Arc::clone(&store), identity.clone());
     process.until_the_end("progress", progress.run(configured));
@@ -293,7 +299,7 @@ fn errand<F: Future<Output = Result<(), errand::Error>>>(run: impl FnOnce() -> F
 fn agent(settings: Settings) -> Result<()> {
     Process::new(settings)?.block_on(|process| async move {
         let served = Served::default();
-        let identity = {
+        let (identity, _) = {
             let served = served.clone();
             // Judged before it is served: what we could not use ourselves is not handed on.
             let secrets = Secrets::default();

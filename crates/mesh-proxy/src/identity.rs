@@ -7,6 +7,7 @@
 pub mod backoff; // when to try again
 pub mod control_plane; // the way there, as the settings name it
 pub mod clock; // the wall clock, which may jump
+pub mod own; // the certificate in force, for the control plane
 pub mod renewal; // a certificate, and the next one in time
 pub mod sds; // for other data planes of the pod
 pub mod signing; // token and key → certificate
@@ -16,6 +17,7 @@ mod roots; // the roots of the mesh, from wherever they are known
 pub use backoff::Backoff;
 pub use clock::Clock;
 pub use control_plane::{ControlPlane, control_plane};
+pub use own::Own;
 pub use renewal::{Renewal, Status};
 
 #[cfg(test)]

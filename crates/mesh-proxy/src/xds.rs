@@ -18,7 +18,7 @@ pub use target::Target;
 
 use crate::{
     config::Settings,
-    identity::{Backoff, ControlPlane, control_plane, control_plane::Error},
+    identity::{Backoff, ControlPlane, Own, control_plane, control_plane::Error},
 };
 use apply::Applier;
 use mesh_xds::{
@@ -32,6 +32,9 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 /// The client of a control plane.
 pub struct Xds<T> {
     plane: ControlPlane,
+    own: Own,
+    /// Whether the next stream shows our certificate: the last one could not be had because nobody could check our token.
+    shows_own: bool,
     client: Client,
     applier: Applier<T>,
     store: Arc<Store>,
@@ -57,13 +60,21 @@ impl Ended {
     fn is_refusal(&self) -> bool {
         matches!(self, Self::ControlPlane(error) if error.is_refusal())
     }
+
+    fn is_unavailable(&self) -> bool {
+        matches!(self, Self::ControlPlane(error) if error.is_unavailable())
+    }
 }
 
 impl<T: Target> Xds<T> {
     /// A client of the control plane that `settings` name, which puts what it receives into `target` and `store`.
-    pub fn new(settings: &Settings, target: Arc<T>, store: Arc<Store>) -> Self {
+    /// `own` is our certificate, for when tokens can't be checked.
+    pub fn new(settings: &Settings, own: Own, target: Arc<T>, store: Arc<Store>) -> Self {
         let plane = control_plane(&settings.discovery_address, settings);
-        Self::of(plane, settings, target, store)
+        Self {
+            own,
+            ..Self::of(plane, settings, target, store)
+        }
     }
 
     fn of(plane: ControlPlane, settings: &Settings, target: Arc<T>, store: Arc<Store>) -> Self {
@@ -75,6 +86,8 @@ impl<T: Target> Xds<T> {
         }
         Self {
             plane,
+            own: Own::default(),
+            shows_own: false,
             client,
             applier: Applier::new(target, Arc::clone(&store)),
             store,
@@ -90,6 +103,7 @@ impl<T: Target> Xds<T> {
             let was_useful = self.store.connection().is_connected;
             self.client.disconnected();
             self.store.disconnected(ended.explain());
+            self.shows_own = ended.is_unavailable() && !was_useful && !self.shows_own;
             if was_useful {
                 (unreachable, refused) = (Backoff::unreachable(), Backoff::refused());
             }
@@ -110,7 +124,8 @@ impl<T: Target> Xds<T> {
     }
 
     async fn try_stream(&mut self) -> Result<Ended, Ended> {
-        let channel = self.plane.connect().await?;
+        let own = self.own.valid().filter(|_| self.shows_own);
+        let channel = self.plane.connect_as(own).await?;
         let (outgoing, requests) = unbounded_channel();
         let requests = UnboundedReceiverStream::new(requests);
         let request = self.plane.request(requests).await?;

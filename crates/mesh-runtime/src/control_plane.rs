@@ -11,6 +11,7 @@ use rustls::{
     ClientConfig, RootCertStore,
     crypto::CryptoProvider,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
+    sign::{CertifiedKey, SingleCertAndKey},
 };
 use std::{error::Error as _, io, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{net::TcpStream, time::timeout};
@@ -132,6 +133,11 @@ impl Error {
         }
     }
 
+    /// Whether the server is there, but can't say yes or no at the moment.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Status(_, status) if status.code() == Code::Unavailable)
+    }
+
     /// Whether the server is there and said no.
     pub fn is_refusal(&self) -> bool {
         let Self::Status(_, status) = self else {
@@ -197,7 +203,16 @@ impl ControlPlane {
     /// # Errors
     /// If a file is missing, or it can't be reached, or it does not prove its name.
     pub async fn connect(&self) -> Result<Channel, Error> {
-        let tls = self.tls().await?;
+        self.connect_as(None).await
+    }
+
+    /// As [`ControlPlane::connect`], showing a certificate of ours if there is one: for a server that can't check tokens
+    /// at the moment. One that it does not like costs the connection.
+    ///
+    /// # Errors
+    /// As [`ControlPlane::connect`].
+    pub async fn connect_as(&self, own: Option<Arc<CertifiedKey>>) -> Result<Channel, Error> {
+        let tls = self.tls(own).await?;
         let dial = timeout(CONNECT, self.dial(tls));
         let stream = dial
             .await
@@ -262,13 +277,17 @@ impl ControlPlane {
         Ok(value)
     }
 
-    async fn tls(&self) -> Result<Arc<ClientConfig>, Error> {
+    async fn tls(&self, own: Option<Arc<CertifiedKey>>) -> Result<Arc<ClientConfig>, Error> {
         let pem = self.roots_pem().await?;
         let roots = store(&pem).ok_or_else(|| Error::RootsPem(self.roots.to_string()))?;
         let builder = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
             .with_safe_default_protocol_versions()
             .map_err(|e| Error::Tls(self.address.clone(), io::Error::other(e)))?;
-        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+        let builder = builder.with_root_certificates(roots);
+        let mut config = match own {
+            Some(own) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own))),
+            None => builder.with_no_client_auth(),
+        };
         config.alpn_protocols = vec![b"h2".to_vec()];
         Ok(Arc::new(config))
     }

@@ -31,6 +31,15 @@ pub struct Authority {
     trust_domain: String,
 }
 
+/// From when to when a certificate is to be valid.
+#[derive(Clone, Copy, Debug)]
+pub struct Term {
+    /// From then on, if that is earlier than now.
+    pub begin: Option<SystemTime>,
+    /// For so long from now on.
+    pub lifetime: Duration,
+}
+
 /// A signed certificate.
 pub struct Leaf {
     /// DER.
@@ -153,7 +162,7 @@ impl Authority {
         lifetime: Duration,
         now: SystemTime,
     ) -> Result<Leaf, SignError> {
-        self.sign_serving_workload(request, identity, &[], lifetime, now)
+        self.sign_serving_workload(request, identity, &[], lifetime.into(), now)
     }
 
     /// As [`Authority::sign_workload`], for a workload that is also called by DNS names.
@@ -165,7 +174,7 @@ impl Authority {
         request: &SigningRequest,
         identity: &SpiffeId,
         names: &[String],
-        lifetime: Duration,
+        term: Term,
         now: SystemTime,
     ) -> Result<Leaf, SignError> {
         let uri = identity.to_string();
@@ -174,7 +183,7 @@ impl Authority {
         for name in names {
             sans.push(server_name(name)?);
         }
-        self.sign(request.public_key(), sans, lifetime, now)
+        self.sign(request.public_key(), sans, term, now)
     }
 
     /// Signs for names of the control plane itself: DNS names or addresses.
@@ -192,7 +201,7 @@ impl Authority {
             .iter()
             .map(|name| server_name(name))
             .collect::<Result<_, _>>()?;
-        self.sign(key, sans, lifetime, now)
+        self.sign(key, sans, lifetime.into(), now)
     }
 
     /// The chain as clients get it, each element PEM: the leaf, intermediates, and last all roots in one.
@@ -239,13 +248,15 @@ impl Authority {
         &self,
         key: &impl PublicKeyData,
         sans: Vec<SanType>,
-        lifetime: Duration,
+        term: Term,
         now: SystemTime,
     ) -> Result<Leaf, SignError> {
         if now >= self.not_after {
             return Err(SignError::Expired);
         }
-        let not_after = (now + lifetime).min(self.not_after);
+        let not_before = now - CLOCK_SKEW;
+        let not_before = term.begin.map_or(not_before, |begin| begin.min(not_before));
+        let not_after = (now + term.lifetime).min(self.not_after);
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
         params.subject_alt_names = sans;
@@ -260,7 +271,7 @@ impl Authority {
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
         params.use_authority_key_identifier_extension = true;
-        params.not_before = (now - CLOCK_SKEW).into();
+        params.not_before = not_before.into();
         params.not_after = not_after.into();
         let certificate = params
             .signed_by(key, &self.issuer)
@@ -298,6 +309,16 @@ impl Authority {
             )
             .map_err(AuthorityError::Untrusted)?;
         Ok(())
+    }
+}
+
+impl From<Duration> for Term {
+    /// From now on.
+    fn from(lifetime: Duration) -> Self {
+        Self {
+            begin: None,
+            lifetime,
+        }
     }
 }
 

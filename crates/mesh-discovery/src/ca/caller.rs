@@ -1,4 +1,9 @@
-//! Who calls: the identity behind a request, proven by a client certificate or a token.
+//! Who calls: the identity behind a request, proven by a token or, where nobody can check that, by a client certificate.
+//!
+//! A token says that its pod is alive, a certificate only that it was when it was issued: were it enough for the next one,
+//! the key of a deleted pod would be good for ever. So it stands in for a token only while that can't be checked, and for
+//! signing only until some time after the last token that was: a certificate that was bought by another begins when that
+//! one began, so its begin says when that was, to every replica and after every restart.
 
 use super::{
     review::TokenReviewer,
@@ -9,8 +14,12 @@ use rustls_pki_types::CertificateDer;
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
+    time::{Duration, SystemTime},
 };
-use x509_parser::extensions::GeneralName;
+use x509_parser::{certificate::X509Certificate, extensions::GeneralName};
+
+/// How long a workload may renew by its certificate alone, if nothing is said.
+pub const USUAL_PATIENCE: Duration = Duration::from_secs(72 * 3600);
 
 /// An authenticated caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,9 +36,21 @@ pub struct Caller {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
     /// A client certificate of the mesh.
-    Certificate,
+    Certificate {
+        /// When it began to be valid, which is when a token was checked last.
+        begin: SystemTime,
+    },
     /// A service account token.
     Token,
+}
+
+/// What a caller wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To read the configuration of its namespace.
+    Configuration,
+    /// The next certificate.
+    Signing,
 }
 
 /// What is known of a connection; the server puts it into the extensions of each of its requests.
@@ -37,8 +58,19 @@ pub enum Proof {
 pub struct Peer {
     /// Where it comes from.
     pub address: SocketAddr,
-    /// The identity of its client certificate, which the TLS handshake has verified.
-    pub identity: Option<SpiffeId>,
+    /// Its client certificate, which the TLS handshake has verified.
+    pub certificate: Option<PeerCertificate>,
+}
+
+/// What a verified client certificate says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerCertificate {
+    /// Whose it is.
+    pub identity: SpiffeId,
+    /// Begin of its validity.
+    pub begin: SystemTime,
+    /// End of its validity: a connection may stand longer.
+    pub end: SystemTime,
 }
 
 /// Why a caller is not authenticated.
@@ -47,6 +79,11 @@ pub enum CallerError {
     /// Neither certificate nor token.
     #[error("no credentials: send a client certificate or `authorization: Bearer <token>`")]
     None,
+    /// A certificate where a token is wanted.
+    #[error(
+        "a certificate is not renewed by itself where tokens are checked: send `authorization: Bearer <token>` beside it"
+    )]
+    NoToken,
     /// An `authorization` header of another kind.
     #[error("the authorization header is not `Bearer <token>`")]
     Scheme,
@@ -56,6 +93,20 @@ pub enum CallerError {
     /// A refused token.
     #[error("{0}")]
     Token(#[from] TokenError),
+    /// A certificate that stands in for a token for too long.
+    #[error(
+        "{reason}; a certificate stands in for {} h, and that of the caller was bought by a token {} h ago",
+        patience.as_secs() / 3600,
+        age.as_secs() / 3600
+    )]
+    TooLongAgo {
+        /// Why the token is not checked.
+        reason: Box<CallerError>,
+        /// For how long a certificate stands in.
+        patience: Duration,
+        /// How long ago a token was checked.
+        age: Duration,
+    },
 }
 
 impl CallerError {
@@ -66,7 +117,18 @@ impl CallerError {
 
     /// Whether the same credentials may be accepted later.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Token(TokenError::Unavailable(_)))
+        matches!(
+            self,
+            Self::Token(TokenError::Unavailable(_)) | Self::TooLongAgo { .. }
+        )
+    }
+
+    /// Whether nobody has said anything about the token.
+    fn is_silence(&self) -> bool {
+        matches!(
+            self,
+            Self::Token(TokenError::Unavailable(_)) | Self::NoIssuer
+        )
     }
 }
 
@@ -87,15 +149,16 @@ impl fmt::Display for Caller {
 }
 
 /// Checks credentials. Shared by the certificate service and ADS.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Authenticator {
     tokens: Tokens,
+    patience: Duration,
 }
 
 /// Who checks tokens.
 #[derive(Debug, Default)]
 pub enum Tokens {
-    /// Nobody: they are refused.
+    /// Nobody: certificates are all there is.
     #[default]
     None,
     /// We do, by the keys of their issuer.
@@ -104,40 +167,106 @@ pub enum Tokens {
     Reviews(Box<TokenReviewer>),
 }
 
+impl Default for Authenticator {
+    fn default() -> Self {
+        Self::new(Tokens::None)
+    }
+}
+
 impl Authenticator {
     /// With what checks tokens.
     pub fn new(tokens: Tokens) -> Self {
-        Self { tokens }
+        Self {
+            tokens,
+            patience: USUAL_PATIENCE,
+        }
     }
 
-    /// Who calls. A certificate, which the TLS handshake has verified, comes first: a workload whose token has run out can
-    /// still renew. `address` is where it comes from.
+    /// The same, where a certificate stands in for a token that can't be checked for `patience` after the last that was.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Who calls from `address`: who its token says, or, while nobody can say whose that is, its certificate. A token that
+    /// is refused is the end of it.
     ///
     /// # Errors
     /// If nothing proves an identity.
     pub async fn authenticate(
         &self,
         address: IpAddr,
-        certificate: Option<&SpiffeId>,
+        certificate: Option<&PeerCertificate>,
         authorization: Option<&str>,
+        purpose: Purpose,
     ) -> Result<Caller, CallerError> {
-        if let Some(identity) = certificate {
-            return Ok(Caller {
-                identity: identity.clone(),
-                pod: None,
-                proof: Proof::Certificate,
-            });
-        }
-        let authorization = authorization.ok_or(CallerError::None)?;
+        let now = SystemTime::now();
+        let certificate = certificate.filter(|certificate| now < certificate.end);
+        let Some(authorization) = authorization else {
+            let certificate = certificate.ok_or(CallerError::None)?;
+            return match (purpose, &self.tokens) {
+                (Purpose::Configuration, _) | (_, Tokens::None) => Ok(certificate.caller()),
+                (Purpose::Signing, _) => Err(CallerError::NoToken),
+            };
+        };
         let token = match authorization.split_once(' ') {
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
             _ => return Err(CallerError::Scheme),
         };
-        match &self.tokens {
-            Tokens::None => Err(CallerError::NoIssuer),
-            Tokens::Keys(keys) => Ok(keys.verify(token)?),
-            Tokens::Reviews(reviews) => Ok(reviews.verify(token, address).await?),
+        match (
+            self.check(token, address, certificate.is_some()).await,
+            certificate,
+        ) {
+            (Err(reason), Some(certificate)) if reason.is_silence() => {
+                self.stand_in(certificate, reason, purpose, now)
+            }
+            (checked, _) => checked,
         }
+    }
+
+    async fn check(
+        &self,
+        token: &str,
+        address: IpAddr,
+        has_certificate: bool,
+    ) -> Result<Caller, CallerError> {
+        let reviews = match &self.tokens {
+            Tokens::None => return Err(CallerError::NoIssuer),
+            Tokens::Keys(keys) => return Ok(keys.verify(token)?),
+            Tokens::Reviews(reviews) => reviews,
+        };
+        match reviews.verify(token, address).await {
+            // The next token would come from the API server, too: while that is away, its end says nothing.
+            Err(TokenError::Expired) if has_certificate => {
+                match reviews.ask_again(token, address).await {
+                    Err(away @ TokenError::Unavailable(_)) => Err(away.into()),
+                    _ => Err(TokenError::Expired.into()),
+                }
+            }
+            checked => Ok(checked?),
+        }
+    }
+
+    /// The caller of a certificate instead of that of a token that nobody has said anything about.
+    fn stand_in(
+        &self,
+        certificate: &PeerCertificate,
+        reason: CallerError,
+        purpose: Purpose,
+        now: SystemTime,
+    ) -> Result<Caller, CallerError> {
+        let age = now.duration_since(certificate.begin).unwrap_or_default();
+        let is_bounded = purpose == Purpose::Signing && !matches!(self.tokens, Tokens::None);
+        if is_bounded && age >= self.patience {
+            return Err(CallerError::TooLongAgo {
+                reason: Box::new(reason),
+                patience: self.patience,
+                age,
+            });
+        }
+        let caller = certificate.caller();
+        tracing::warn!(%caller, ?purpose, %reason, "accepted a certificate instead of a token that cannot be checked");
+        Ok(caller)
     }
 
     /// The verifier of tokens by keys, if there is one.
@@ -149,11 +278,36 @@ impl Authenticator {
     }
 }
 
+impl PeerCertificate {
+    /// What a certificate says of a workload of this trust domain; `None`: it is none of a workload.
+    pub fn read(certificate: &CertificateDer<'_>, trust_domain: &str) -> Option<Self> {
+        let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+        let validity = parsed.validity();
+        Some(Self {
+            identity: identity(&parsed, trust_domain)?,
+            begin: validity.not_before.to_datetime().into(),
+            end: validity.not_after.to_datetime().into(),
+        })
+    }
+
+    fn caller(&self) -> Caller {
+        Caller {
+            identity: self.identity.clone(),
+            pod: None,
+            proof: Proof::Certificate { begin: self.begin },
+        }
+    }
+}
+
 /// The identity in a workload's certificate: its only URI SAN. A certificate with none, or several, proves nobody
 /// (SPIFFE X.509-SVID §2).
 pub fn identity_of(certificate: &CertificateDer<'_>, trust_domain: &str) -> Option<SpiffeId> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
-    let names = parsed.subject_alternative_name().ok()??;
+    identity(&parsed, trust_domain)
+}
+
+fn identity(certificate: &X509Certificate<'_>, trust_domain: &str) -> Option<SpiffeId> {
+    let names = certificate.subject_alternative_name().ok()??;
     let mut uris = names
         .value
         .general_names
@@ -169,46 +323,4 @@ pub fn identity_of(certificate: &CertificateDer<'_>, trust_domain: &str) -> Opti
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn certificate(uris: &[&str]) -> CertificateDer<'static> {
-        let mut params = rcgen::CertificateParams::default();
-        params.subject_alt_names = uris
-            .iter()
-            .map(|uri| rcgen::SanType::URI((*uri).try_into().expect("ASCII")))
-            .collect();
-        let key = rcgen::KeyPair::generate().expect("key");
-        params.self_signed(&key).expect("certificate").der().clone()
-    }
-
-    #[test]
-    fn one_uri_of_our_trust_domain_is_an_identity() {
-        let good = "spiffe://cluster.local/ns/a/sa/b";
-        let id = |uris: &[&str]| {
-            identity_of(&certificate(uris), "cluster.local").map(|id| id.to_string())
-        };
-        assert_eq!(id(&[good]).as_deref(), Some(good));
-        assert_eq!(id(&[good, "spiffe://cluster.local/ns/c/sa/d"]), None);
-        assert_eq!(id(&["spiffe://other/ns/a/sa/b"]), None);
-        assert_eq!(id(&[]), None);
-    }
-
-    #[tokio::test]
-    async fn says_what_is_missing() {
-        let nobody = Authenticator::default();
-        let cases = [
-            (None, CallerError::None),
-            (Some("Basic abc"), CallerError::Scheme),
-            (Some("Bearer abc"), CallerError::NoIssuer),
-        ];
-        for (header, why) in cases {
-            assert_eq!(
-                nobody
-                    .authenticate([10, 0, 0, 1].into(), None, header)
-                    .await,
-                Err(why)
-            );
-        }
-    }
-}
+mod tests;

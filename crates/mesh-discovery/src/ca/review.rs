@@ -73,10 +73,7 @@ impl TokenReviewer {
     /// long ago; [`TokenError::TooMany`] if too many tokens from there were refused.
     pub async fn verify(&self, token: &str, address: IpAddr) -> Result<Caller, TokenError> {
         self.plausible(token)?;
-        let address = address.to_canonical().to_string();
-        let review = tokio::time::timeout(TIMEOUT, self.review(token, &address)).await;
-        let late = || TokenError::Unavailable(format!("no answer within {TIMEOUT:?}"));
-        match review.unwrap_or_else(|_| Err(late())) {
+        match self.ask_again(token, address).await {
             Err(TokenError::Unavailable(reason)) => {
                 let remembered = self.remembered.of(token);
                 if let Some(caller) = &remembered {
@@ -86,6 +83,17 @@ impl TokenReviewer {
             }
             reviewed => reviewed,
         }
+    }
+
+    /// As [`TokenReviewer::verify`], but the API server is asked even for a token that has expired, and nothing that it
+    /// said before counts.
+    ///
+    /// # Errors
+    /// As [`TokenReviewer::verify`].
+    pub async fn ask_again(&self, token: &str, address: IpAddr) -> Result<Caller, TokenError> {
+        let address = address.to_canonical().to_string();
+        let review = tokio::time::timeout(TIMEOUT, self.review(token, &address)).await;
+        review.unwrap_or_else(|_| Err(late()))
     }
 
     async fn review(&self, token: &str, address: &str) -> Result<Caller, TokenError> {
@@ -159,6 +167,10 @@ impl TokenReviewer {
             proof: Proof::Token,
         })
     }
+}
+
+fn late() -> TokenError {
+    TokenError::Unavailable(format!("no answer within {TIMEOUT:?}"))
 }
 
 impl Default for Audiences {

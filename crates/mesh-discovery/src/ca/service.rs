@@ -4,7 +4,7 @@
 
 use super::{
     CertificateAuthority, IssueError,
-    caller::{Authenticator, Caller, Peer},
+    caller::{Authenticator, Caller, Peer, Proof, Purpose},
     with_causes,
 };
 use crate::metrics::Metrics;
@@ -50,7 +50,8 @@ impl IstioCertificateService for CertificateService {
         request: Request<IstioCertificateRequest>,
     ) -> Result<Response<IstioCertificateResponse>, Status> {
         self.metrics.csr_count.increment();
-        let caller = authenticate(&self.authenticator, Credentials::of(&request))
+        let credentials = Credentials::of(&request);
+        let caller = authenticate(&self.authenticator, credentials, Purpose::Signing)
             .await
             .inspect_err(|_| self.metrics.authentication_failures.increment())?;
         let message = request.into_inner();
@@ -61,6 +62,9 @@ impl IstioCertificateService for CertificateService {
         {
             Ok(cert_chain) => {
                 self.metrics.csr_success.increment();
+                if matches!(caller.proof, Proof::Certificate { .. }) {
+                    self.metrics.csr_by_certificate.increment();
+                }
                 tracing::debug!(%caller, proof = ?caller.proof, "issued a certificate");
                 Ok(Response::new(IstioCertificateResponse { cert_chain }))
             }
@@ -100,19 +104,21 @@ impl Credentials {
 pub async fn authenticate(
     authenticator: &Authenticator,
     credentials: Credentials,
+    purpose: Purpose,
 ) -> Result<Caller, Status> {
     let Credentials {
         peer,
         authorization,
     } = credentials;
-    let identity = peer.as_ref().and_then(|p| p.identity.as_ref());
+    let certificate = peer.as_ref().and_then(|p| p.certificate.as_ref());
     // Where that is not known, all share one limit.
     let from = peer.as_ref().map(|p| p.address.ip());
     let caller = authenticator
         .authenticate(
             from.unwrap_or(Ipv6Addr::UNSPECIFIED.into()),
-            identity,
+            certificate,
             authorization.as_deref(),
+            purpose,
         )
         .await;
     caller.map_err(|e| {

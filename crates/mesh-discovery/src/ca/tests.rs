@@ -223,3 +223,26 @@ fn the_injector_is_also_called_by_its_service() {
     assert!(names("istio-sidecar-injector"));
     assert!(!names("default"));
 }
+
+/// What a certificate has bought begins when that began, and lives as long as any.
+#[test]
+fn a_begin_is_handed_down() {
+    let Setup { ca, _dir } = setup();
+    let read = |chain: &[String]| {
+        caller::PeerCertificate::read(&der(&chain[0]), "cluster.local").expect("a workload's")
+    };
+    let begin = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
+    let by_certificate = Caller {
+        proof: Proof::Certificate { begin },
+        ..caller()
+    };
+    let handed = read(
+        &ca.issue(&by_certificate, &key_and_csr().1, 3600)
+            .expect("issued"),
+    );
+    let fresh = read(&ca.issue(&caller(), &key_and_csr().1, 3600).expect("issued"));
+    assert_eq!(handed.begin, begin);
+    assert!(fresh.begin > begin);
+    let apart = fresh.end.duration_since(handed.end).expect("signed later");
+    assert!(apart < std::time::Duration::from_secs(10), "{apart:?}");
+}

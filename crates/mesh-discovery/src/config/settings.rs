@@ -39,6 +39,8 @@ pub struct Settings {
     pub dns_names: Vec<String>,
     /// Lifetimes of workload certificates.
     pub lifetime: Lifetime,
+    /// How long after its last checked token a workload may renew by its certificate, while tokens cannot be checked.
+    pub renewal_without_token: Duration,
     /// When changes are pushed.
     pub debounce: Debounce,
     /// After which a stalled proxy is disconnected.
@@ -162,6 +164,8 @@ impl Settings {
             token_audiences: typed.token_audience,
             dns_names,
             lifetime,
+            renewal_without_token: check
+                .duration("--renewal-without-token", typed.renewal_without_token),
             debounce,
             send_timeout: check.duration("PILOT_XDS_SEND_TIMEOUT", typed.send_timeout),
             max_connection_age: (age > Duration::ZERO).then_some(age),

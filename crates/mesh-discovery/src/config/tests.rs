@@ -29,6 +29,10 @@ fn defaults_listen_in_plaintext_on_loopback_only() {
     let name = "istiod.istio-system.svc.cluster.local";
     assert!(settings.dns_names.iter().any(|n| n == name));
     assert_eq!(settings.lifetime.max, Duration::from_secs(90 * 24 * 3600));
+    assert_eq!(
+        settings.renewal_without_token,
+        crate::ca::caller::USUAL_PATIENCE
+    );
     assert!(settings.tokens.is_none() && settings.max_connection_age.is_none());
 }
 

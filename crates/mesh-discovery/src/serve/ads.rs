@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     ca::{
-        caller::{Authenticator, Peer},
+        caller::{Authenticator, Peer, Purpose},
         service::{Credentials, authenticate},
     },
     metrics::Metrics,
@@ -75,9 +75,13 @@ impl Discovery for Ads {
         let caller = match &self.authenticator {
             None => None,
             Some(authenticator) => Some(
-                authenticate(authenticator, Credentials::of(&requests))
-                    .await
-                    .inspect_err(|_| self.hub.metrics.authentication_failures.increment())?,
+                authenticate(
+                    authenticator,
+                    Credentials::of(&requests),
+                    Purpose::Configuration,
+                )
+                .await
+                .inspect_err(|_| self.hub.metrics.authentication_failures.increment())?,
             ),
         };
         if self.hub.publications.borrow().is_none() {

@@ -27,7 +27,7 @@ impl<S> Connection<S> {
     pub fn anonymous(stream: S, address: SocketAddr) -> Self {
         let peer = Peer {
             address,
-            identity: None,
+            certificate: None,
         };
         Self::new(stream, peer)
     }

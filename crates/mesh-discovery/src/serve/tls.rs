@@ -4,7 +4,7 @@
 
 use super::connection::Connection;
 use crate::ca::{
-    caller::{Peer, identity_of},
+    caller::{Peer, PeerCertificate},
     server_certificate::ServerCertificate,
 };
 use mesh_runtime::listen;
@@ -65,8 +65,13 @@ async fn shake_hands(
 ) -> io::Result<Secured> {
     let stream = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await??;
     let certificates = stream.get_ref().1.peer_certificates();
-    let identity = certificates.and_then(|chain| identity_of(chain.first()?, trust_domain));
-    Ok(Connection::new(stream, Peer { address, identity }))
+    let certificate =
+        certificates.and_then(|chain| PeerCertificate::read(chain.first()?, trust_domain));
+    let peer = Peer {
+        address,
+        certificate,
+    };
+    Ok(Connection::new(stream, peer))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! The pages hold the configuration of every namespace. Who is on this machine may see all; everybody else has to show a
 //! token of the mesh, and sees what is of its own namespace, or all if that is the control plane's.
 
-use crate::ca::caller::{Authenticator, CallerError};
+use crate::ca::caller::{Authenticator, CallerError, Purpose};
 use http::{HeaderMap, StatusCode, header};
 use std::net::IpAddr;
 
@@ -58,7 +58,7 @@ impl Visitor {
             .map(|v| v.to_str().unwrap_or_default());
         let caller = authenticator
             .ok_or(CallerError::NoIssuer)?
-            .authenticate(address, None, authorization)
+            .authenticate(address, None, authorization, Purpose::Configuration)
             .await?;
         match caller.identity.namespace {
             namespace if namespace == system_namespace => Ok(Self::Operator),

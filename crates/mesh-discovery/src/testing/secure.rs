@@ -58,6 +58,12 @@ pub(crate) struct Identity {
 
 impl Secure {
     pub(crate) async fn serving(manifests: &str) -> Self {
+        let Issuer { key, verifier } = Issuer::new();
+        Self::checking(manifests, key, Tokens::Keys(verifier)).await
+    }
+
+    /// One whose tokens, signed by `issuer_key`, are checked so.
+    pub(crate) async fn checking(manifests: &str, issuer_key: KeyPair, tokens: Tokens) -> Self {
         let plane = Plane::serving(manifests).await;
         let directory = tempfile::tempdir().expect("directory");
         let authority = CertificateAuthority::open(
@@ -68,8 +74,7 @@ impl Secure {
         let authority = Arc::new(authority.expect("authority"));
         let certificate = ServerCertificate::issue(authority.clone(), vec![NAME.into()]);
         let certificate = Arc::new(certificate.expect("certificate"));
-        let Issuer { key, verifier } = Issuer::new();
-        let authenticator = Arc::new(Authenticator::new(Tokens::Keys(verifier)));
+        let authenticator = Arc::new(Authenticator::new(tokens));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let address = listener.local_addr().expect("address");
         let service = CertificateService::new(
@@ -98,7 +103,7 @@ impl Secure {
             authority,
             certificate,
             authenticator,
-            issuer_key: key,
+            issuer_key,
             directory,
             _tasks: tasks,
         }

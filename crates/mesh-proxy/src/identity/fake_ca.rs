@@ -1,10 +1,12 @@
 //! A control plane for tests: a root, a TLS server on loopback, and a certificate authority whose answers are scripted.
 
+use super::Own;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
     service::TowerToHyperService,
 };
+use mesh_model::secret::{PrivateKey, Secret, SecretValue};
 use mesh_xds::pb::istio::auth::{
     IstioCertificateRequest, IstioCertificateResponse,
     istio_certificate_service_server::{IstioCertificateService, IstioCertificateServiceServer},
@@ -13,6 +15,10 @@ use parking_lot::Mutex;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
+};
+use rustls::{
+    pki_types::{CertificateDer, pem::PemObject},
+    server::WebPkiClientVerifier,
 };
 use std::{
     collections::VecDeque,
@@ -53,7 +59,26 @@ impl Root {
         csr.signed_by(&self.issuer).expect("signed").pem()
     }
 
-    /// As `localhost`, until `end`.
+    /// A workload's certificate in force.
+    pub(crate) fn own(&self) -> Own {
+        let key = KeyPair::generate().expect("key");
+        let csr = CertificateParams::default().serialize_request(&key);
+        let csr = csr.and_then(|csr| csr.pem()).expect("request");
+        let life = Duration::from_secs(3600);
+        let secret = Secret {
+            name: mesh_model::name::DEFAULT_SECRET.into(),
+            value: SecretValue::Certificate {
+                chain: self.sign(&csr, life).into_bytes(),
+                key: PrivateKey(key.serialize_pem().into_bytes()),
+            },
+        };
+        let own = Own::default();
+        let key = crate::tls::secret::certified(&secret).expect("usable");
+        own.set(key, SystemTime::now() + life);
+        own
+    }
+
+    /// As `localhost`, until `end`; takes client certificates of its own.
     fn server(&self, end: SystemTime) -> Arc<rustls::ServerConfig> {
         let key = KeyPair::generate().expect("key");
         let mut params = CertificateParams::new(["localhost".to_owned()]).expect("name");
@@ -64,7 +89,17 @@ impl Root {
         let builder = rustls::ServerConfig::builder_with_provider(crate::tls::provider())
             .with_safe_default_protocol_versions()
             .expect("versions");
-        let config = builder.with_no_client_auth().with_single_cert(chain, key);
+        let mut roots = rustls::RootCertStore::empty();
+        let root = CertificateDer::from_pem_slice(self.pem.as_bytes()).expect("PEM");
+        roots.add(root).expect("a root");
+        let clients =
+            WebPkiClientVerifier::builder_with_provider(roots.into(), crate::tls::provider())
+                .allow_unauthenticated()
+                .build()
+                .expect("roots");
+        let config = builder
+            .with_client_cert_verifier(clients)
+            .with_single_cert(chain, key);
         let mut config = config.expect("certificate");
         config.alpn_protocols = vec![b"h2".to_vec()];
         Arc::new(config)
@@ -127,6 +162,8 @@ impl FakeCa {
 /// A server; it stops when dropped.
 pub(crate) struct FakeServer {
     pub(crate) port: u16,
+    /// Of each connection, whether the client showed a certificate.
+    pub(crate) shown: Arc<Mutex<Vec<bool>>>,
     _task: JoinSet<()>,
 }
 
@@ -146,6 +183,8 @@ pub(crate) async fn serve_until(
     let listener = TcpListener::bind(("127.0.0.1", port)).await.expect("bound");
     let port = listener.local_addr().expect("bound").port();
     let acceptor = tokio_rustls::TlsAcceptor::from(root.server(end));
+    let shown = Arc::<Mutex<Vec<bool>>>::default();
+    let seen = Arc::clone(&shown);
     let mut task = JoinSet::new();
     task.spawn(async move {
         let mut connections = JoinSet::new();
@@ -156,6 +195,8 @@ pub(crate) async fn serve_until(
             let (acceptor, routes, seen) = (acceptor.clone(), routes.clone(), Arc::clone(&seen));
             connections.spawn(async move {
                 if let Ok(tls) = acceptor.accept(tcp).await {
+                    let certificates = tls.get_ref().1.peer_certificates();
+                    seen.lock().push(certificates.is_some());
                     let builder = auto::Builder::new(TokioExecutor::new()).http2_only();
                     let service = TowerToHyperService::new(routes);
                     let _ = builder.serve_connection(TokioIo::new(tls), service).await;
@@ -163,5 +204,9 @@ pub(crate) async fn serve_until(
             });
         }
     });
-    FakeServer { port, _task: task }
+    FakeServer {
+        port,
+        shown,
+        _task: task,
+    }
 }

@@ -6,10 +6,13 @@
 //! trusted before anything is signed by it, and what was signed by one that is no longer among them is renewed at once.
 
 use super::{
-    Backoff, Clock, ControlPlane, roots,
+    Backoff, Clock, ControlPlane, Own, roots,
     signing::{self, Signed, sign},
 };
-use crate::{reason::one_line, tls::secret::InvalidSecret};
+use crate::{
+    reason::one_line,
+    tls::secret::{InvalidSecret, certified},
+};
 use mesh_model::{
     SpiffeId,
     name::ROOT_CA_SECRET,
@@ -49,6 +52,9 @@ pub struct Renewal {
     authority: ControlPlane,
     identity: SpiffeId,
     clock: Clock,
+    own: Own,
+    /// Whether the next attempt shows the certificate that is in force.
+    shows_own: bool,
     status: watch::Sender<Status>,
     file: Arc<str>,
     came_with_ours: String,
@@ -60,7 +66,9 @@ impl Renewal {
         Self {
             authority,
             identity,
+            own: Own::new(clock.clone()),
             clock,
+            shows_own: false,
             status: watch::Sender::default(),
             file: Arc::default(),
             came_with_ours: String::new(),
@@ -72,6 +80,11 @@ impl Renewal {
         self.status.subscribe()
     }
 
+    /// The certificate in force.
+    pub fn own(&self) -> Own {
+        self.own.clone()
+    }
+
     /// Runs for ever: hands secrets over to `publish`, the roots before what is signed by them.
     pub async fn run(mut self, publish: impl Fn(Secret) -> Result<(), InvalidSecret>) {
         let mut unreachable = Backoff::unreachable();
@@ -81,11 +94,18 @@ impl Renewal {
             let pause = match self.renew(&publish).await {
                 Ok(due) => {
                     (unreachable, refused) = (Backoff::unreachable(), Backoff::refused());
+                    self.shows_own = false;
                     self.wait_until(due, &publish).await;
                     continue;
                 }
-                Err(Failed { reason, is_refusal }) => {
+                Err(Failed {
+                    reason,
+                    is_refusal,
+                    is_unavailable,
+                }) => {
                     tracing::warn!("no certificate: {reason}");
+                    // Who can't check tokens may take the certificate; if that is not taken either, all is as before.
+                    self.shows_own = is_unavailable && !self.shows_own;
                     self.status.send_modify(|status| {
                         status.error = Some(reason);
                         status.failures += 1;
@@ -144,7 +164,8 @@ impl Renewal {
         &mut self,
         publish: &impl Fn(Secret) -> Result<(), InvalidSecret>,
     ) -> Result<SystemTime, Failed> {
-        let signed = sign(&self.authority, &self.identity, &self.clock).await?;
+        let own = self.own.valid().filter(|_| self.shows_own);
+        let signed = sign(&self.authority, &self.identity, own, &self.clock).await?;
         if signed.uri_san != Some(self.identity.to_string()) {
             tracing::warn!(
                 wanted = %self.identity,
@@ -154,7 +175,10 @@ impl Renewal {
         }
         self.came_with_ours.clone_from(&signed.root);
         self.publish_roots(publish)?;
-        publish(signed.secret())?;
+        let secret = signed.secret();
+        let key = certified(&secret)?;
+        publish(secret)?;
+        self.own.set(key, signed.not_after);
         tracing::info!(identity = signed.uri_san.as_deref(), "certificate in force");
         self.status.send_modify(|status| {
             status.not_after = Some(signed.not_after);
@@ -198,6 +222,7 @@ impl Renewal {
         let all = all.map_err(|error| Failed {
             reason: format!("roots of the mesh: {error}"),
             is_refusal: true,
+            is_unavailable: false,
         })?;
         publish(Secret {
             name: ROOT_CA_SECRET.into(),
@@ -220,6 +245,7 @@ fn half_life(signed: &Signed, now: SystemTime) -> Duration {
 struct Failed {
     reason: String,
     is_refusal: bool,
+    is_unavailable: bool,
 }
 
 impl From<signing::Error> for Failed {
@@ -227,6 +253,7 @@ impl From<signing::Error> for Failed {
         Self {
             reason: error.explain(),
             is_refusal: error.is_refusal(),
+            is_unavailable: error.is_unavailable(),
         }
     }
 }
@@ -236,6 +263,7 @@ impl From<InvalidSecret> for Failed {
         Self {
             reason: one_line(&error),
             is_refusal: true,
+            is_unavailable: false,
         }
     }
 }

@@ -13,7 +13,11 @@ use mesh_xds::pb::istio::auth::{
     IstioCertificateRequest, istio_certificate_service_client::IstioCertificateServiceClient,
 };
 use rcgen::{CertificateParams, KeyPair, SanType};
-use std::time::{Duration, SystemTime};
+use rustls::sign::CertifiedKey;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 use tokio::time::timeout;
 use x509_parser::pem::Pem;
 
@@ -56,6 +60,11 @@ impl Error {
         }
     }
 
+    /// Whether the authority is there, but can't say yes or no at the moment.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::ControlPlane(error) if error.is_unavailable())
+    }
+
     /// Whether the authority is there and said no.
     pub fn is_refusal(&self) -> bool {
         match self {
@@ -94,7 +103,7 @@ impl Signed {
     }
 }
 
-/// Has a certificate signed for `identity`, with a key made for it. The certificate has to
+/// Has a certificate signed for `identity`, with a key made for it; `own` is shown beside the token. The certificate has to
 /// be good at the time that `clock` tells when it has come.
 ///
 /// # Errors
@@ -102,21 +111,26 @@ impl Signed {
 pub async fn sign(
     authority: &ControlPlane,
     identity: &SpiffeId,
+    own: Option<Arc<CertifiedKey>>,
     clock: &Clock,
 ) -> Result<Signed, Error> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::default();
     params.subject_alt_names = vec![SanType::URI(identity.to_string().try_into()?)];
     let csr = params.serialize_request(&key)?.pem()?;
-    let patience = timeout(PATIENCE, call(authority, csr));
+    let patience = timeout(PATIENCE, call(authority, own, csr));
     let chain = patience
         .await
         .map_err(|_| Error::Timeout(authority.address().to_owned()))??;
     read(authority.address(), chain, &key, clock.now())
 }
 
-async fn call(authority: &ControlPlane, csr: String) -> Result<Vec<String>, Error> {
-    let mut client = IstioCertificateServiceClient::new(authority.connect().await?);
+async fn call(
+    authority: &ControlPlane,
+    own: Option<Arc<CertifiedKey>>,
+    csr: String,
+) -> Result<Vec<String>, Error> {
+    let mut client = IstioCertificateServiceClient::new(authority.connect_as(own).await?);
     let message = IstioCertificateRequest {
         csr,
         validity_duration: VALIDITY.as_secs() as i64,

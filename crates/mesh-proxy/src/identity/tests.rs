@@ -267,6 +267,34 @@ async fn until_roots(running: &Running, count: usize) {
     .expect("in time");
 }
 
+/// The token can't be checked for a while: the certificate is shown beside it, and no longer than that.
+#[tokio::test]
+async fn while_tokens_are_not_checked_the_certificate_is_shown() {
+    let root = Root::new("a");
+    let ca = FakeCa::new([
+        Answer::Refuse(Code::Unavailable),
+        Answer::Sign(Arc::clone(&root), 24 * HOUR),
+        Answer::Refuse(Code::Unavailable),
+        Answer::Refuse(Code::Unavailable),
+        Answer::Refuse(Code::Unavailable),
+        Answer::Sign(Arc::clone(&root), 24 * HOUR),
+    ]);
+    let server = serve_ca(&root, &ca).await;
+    let (ahead, clock) = clock();
+    let mut running = Running::start_at(Pod::new(&root), server.port, clock);
+    running.until(|s| s.renewals == 1).await;
+    ahead.store(13 * 3600, std::sync::atomic::Ordering::Relaxed);
+    running.until(|s| s.renewals == 2).await;
+    // None to show; bought by the token; refused, shown, not shown, shown.
+    let shown = [false, false, false, true, false, true];
+    assert_eq!(*server.shown.lock(), shown);
+    assert_eq!(
+        ca.tokens.lock().len(),
+        shown.len(),
+        "a token is always sent"
+    );
+}
+
 /// A clock that a test sets.
 fn clock() -> (Arc<std::sync::atomic::AtomicU64>, Clock) {
     let ahead = Arc::<std::sync::atomic::AtomicU64>::default();

@@ -3,7 +3,7 @@
 use crate::slot::{Slot, Slots};
 use mesh_model::{
     SecretName,
-    secret::{Secret, SecretValue},
+    secret::{PrivateKey, Secret, SecretValue},
 };
 use parking_lot::Mutex;
 use rustls::{
@@ -97,22 +97,12 @@ fn material(secret: &Secret) -> Result<Material, InvalidSecret> {
     let name = || secret.name.clone();
     match &secret.value {
         SecretValue::Certificate { chain, key } => {
-            let chain = certificates(&secret.name, chain)?;
-            let key =
-                PrivateKeyDer::from_pem_slice(&key.0).map_err(|e| InvalidSecret::Pem(name(), e))?;
-            let key = super::provider()
-                .key_provider
-                .load_private_key(key)
-                .map_err(|e| InvalidSecret::Key(name(), e))?;
-            let uri_san = super::san::first_uri(&chain[0]);
-            let certified = CertifiedKey::new(chain, key);
-            certified
-                .keys_match()
-                .map_err(|e| InvalidSecret::Key(name(), e))?;
-            Ok(Material::Certificate {
-                key: Arc::new(certified),
-                uri_san,
-            })
+            let key = certificate(&secret.name, chain, key)?;
+            let uri_san = key
+                .cert
+                .first()
+                .and_then(|leaf| super::san::first_uri(leaf));
+            Ok(Material::Certificate { key, uri_san })
         }
         SecretValue::Validation { trusted_ca } => {
             let mut roots = RootCertStore::empty();
@@ -124,6 +114,33 @@ fn material(secret: &Secret) -> Result<Material, InvalidSecret> {
             Ok(Material::Roots(Arc::new(roots)))
         }
     }
+}
+
+/// The certificate of a secret, with its key.
+///
+/// # Errors
+/// If it can't be used, or the secret is none of a certificate.
+pub(crate) fn certified(secret: &Secret) -> Result<Arc<CertifiedKey>, InvalidSecret> {
+    match &secret.value {
+        SecretValue::Certificate { chain, key } => certificate(&secret.name, chain, key),
+        SecretValue::Validation { .. } => Err(InvalidSecret::NoCertificate(secret.name.clone())),
+    }
+}
+
+fn certificate(
+    name: &SecretName,
+    chain: &[u8],
+    key: &PrivateKey,
+) -> Result<Arc<CertifiedKey>, InvalidSecret> {
+    let chain = certificates(name, chain)?;
+    let key = PrivateKeyDer::from_pem_slice(&key.0);
+    let key = key.map_err(|e| InvalidSecret::Pem(name.clone(), e))?;
+    let unusable = |e| InvalidSecret::Key(name.clone(), e);
+    let provider = super::provider().key_provider;
+    let key = provider.load_private_key(key).map_err(unusable)?;
+    let certified = CertifiedKey::new(chain, key);
+    certified.keys_match().map_err(unusable)?;
+    Ok(Arc::new(certified))
 }
 
 fn certificates(

@@ -433,6 +433,29 @@ async fn a_replaced_listener_is_shown_until_the_new_one_is_in_force() {
     assert_eq!(running.target.take(), ["+routes later", "-routes 80"]);
 }
 
+/// While nobody can check the token, the certificate is shown beside it, and no longer than that.
+#[tokio::test]
+async fn f14_a_certificate_helps_a_token_that_cannot_be_checked() {
+    let root = Root::new("a");
+    let (ads, pod) = (FakeAds::serve(&root).await, Pod::new(&root));
+    let mut xds = Xds::of(
+        pod.control_plane(ads.server.port),
+        &pod.settings,
+        Arc::<Notes>::default(),
+        Arc::<Store>::default(),
+    );
+    xds.own = root.own();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(xds.run());
+    let away = || tonic::Status::unavailable("the API server cannot be asked for the token");
+    ads.stream().await.fail(away()).await;
+    let mut stream = ads.stream().await;
+    configure(&mut stream).await;
+    stream.fail(away()).await;
+    ads.stream().await;
+    assert_eq!(*ads.server.shown.lock(), [false, true, false]);
+}
+
 #[tokio::test]
 async fn a_control_plane_that_hangs_is_left() {
     let root = Root::new("a");

@@ -1,9 +1,12 @@
 use super::*;
-use crate::ca::{directory::CaDirectory, lifetime::Lifetime};
+use crate::ca::{caller::PeerCertificate, directory::CaDirectory, lifetime::Lifetime};
 use mesh_model::SpiffeId;
 use prost_types::{Struct, Value, value::Kind};
 use rcgen::{CertificateParams, KeyPair};
+use std::time::{Duration, SystemTime};
 use tonic::Code;
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 fn service(dir: &std::path::Path) -> CertificateService {
     let authority =
@@ -34,7 +37,11 @@ fn from(
     let mut request = Request::new(message);
     request.extensions_mut().insert(Peer {
         address: ([127, 0, 0, 1], 1).into(),
-        identity: identity.map(|id| id.parse::<SpiffeId>().expect("identity")),
+        certificate: identity.map(|id| PeerCertificate {
+            identity: id.parse::<SpiffeId>().expect("identity"),
+            begin: SystemTime::now() - HOUR,
+            end: SystemTime::now() + HOUR,
+        }),
     });
     request
 }
@@ -53,6 +60,7 @@ fn with_option(name: &str, value: &str) -> IstioCertificateRequest {
     }
 }
 
+/// Where nobody checks tokens.
 #[tokio::test]
 async fn a_certificate_renews_itself() {
     let dir = tempfile::tempdir().expect("directory");
@@ -64,6 +72,7 @@ async fn a_certificate_renews_itself() {
         .into_inner()
         .cert_chain;
     assert_eq!(chain.len(), 2);
+    assert_eq!(service.metrics.csr_by_certificate.get(), 1);
     // What a real agent sends when it wants no other signer.
     let empty = service
         .create_certificate(from(WEB, with_option("CertSigner", "")))

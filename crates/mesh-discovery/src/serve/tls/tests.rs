@@ -1,7 +1,12 @@
 //! Port 15012 as clients meet it.
 
-use crate::ca::authority::Authority;
+use crate::ca::{
+    authority::Authority,
+    caller::{PeerCertificate, Tokens},
+    review::TokenReviewer,
+};
 use crate::testing::{
+    api::Api as ApiServer,
     node_id,
     secure::{Identity, Secure, channel, client_config, connect, connect_with},
     service, slice,
@@ -9,6 +14,7 @@ use crate::testing::{
 };
 use mesh_xds::ads::ResourceType;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, KeyUsagePurpose};
+use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde_json::json;
 use std::{
     sync::Arc,
@@ -33,7 +39,7 @@ async fn a_workload_gets_a_certificate_by_token_and_its_configuration_by_certifi
         .certify(plane.channel(None).await, Some(&token))
         .await
         .expect("issued");
-    // Without a token: the certificate is enough, for configuration and for its own renewal.
+    // Without a token: the certificate is enough for configuration, but not for its own renewal.
     let channel = plane.channel(Some(&identity)).await;
     let mut client = plane
         .delta(channel.clone(), None, node_id("a", "10.0.1.1"))
@@ -41,7 +47,11 @@ async fn a_workload_gets_a_certificate_by_token_and_its_configuration_by_certifi
         .expect("opened");
     client.subscribe(ResourceType::Cluster, &["*"]).await;
     assert!(!client.next().await.resources.is_empty());
-    assert!(plane.certify(channel, None).await.is_ok());
+    let alone = plane.certify(channel.clone(), None).await.map(drop);
+    let alone = alone.expect_err("refused");
+    assert_eq!(alone.code(), Code::Unauthenticated);
+    assert!(alone.message().contains("not renewed by itself"), "{alone}");
+    assert!(plane.certify(channel, Some(&token)).await.is_ok());
     let connected = plane
         .plane
         .hub
@@ -53,6 +63,64 @@ async fn a_workload_gets_a_certificate_by_token_and_its_configuration_by_certifi
         Some("spiffe://cluster.local/ns/test/sa/web")
     );
     assert_eq!(plane.plane.hub.metrics.csr_success.get(), 2);
+}
+
+#[tokio::test]
+async fn f14_while_the_api_server_is_away_a_certificate_buys_the_next_one() {
+    let api = ApiServer::start().await;
+    api.review("tokenreviews", |_| {
+        let user = json!({"username": "system:serviceaccount:test:web"});
+        let status = json!({"authenticated": true, "audiences": ["istio-ca"], "user": user});
+        json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {}, "status": status})
+    });
+    let reviewer = TokenReviewer::new(api.client(), vec!["istio-ca".into()], "cluster.local");
+    let key = KeyPair::generate().expect("key");
+    let plane = Secure::checking(
+        &(service("web") + &slice("web", &["10.0.0.1"])),
+        key,
+        Tokens::Reviews(Box::new(reviewer)),
+    )
+    .await;
+    // Each is another, so that none is remembered.
+    let fresh = |n: u64| {
+        let mut claims = claims("test", "web");
+        claims["exp"] = json!(claims["exp"].as_u64().expect("a time") + n);
+        sign(&plane.issuer_key, &claims)
+    };
+    let first = plane
+        .certify(plane.channel(None).await, Some(&fresh(0)))
+        .await
+        .expect("issued");
+    api.set_broken(Some(http::StatusCode::SERVICE_UNAVAILABLE));
+    let refused = plane
+        .certify(plane.channel(None).await, Some(&fresh(1)))
+        .await;
+    let refused = refused.map(drop).expect_err("nobody can say");
+    assert_eq!(refused.code(), Code::Unavailable);
+    let channel = plane.channel(Some(&first)).await;
+    let second = plane.certify(channel.clone(), Some(&fresh(2))).await;
+    let second = second.expect("the certificate stands in");
+    let read = |identity: &Identity| {
+        let leaf = CertificateDer::from_pem_slice(identity.chain[0].as_bytes()).expect("PEM");
+        PeerCertificate::read(&leaf, "cluster.local").expect("a workload's")
+    };
+    let (before, after) = (read(&first), read(&second));
+    assert_eq!(before.identity, after.identity);
+    assert_eq!(before.begin, after.begin, "says when a token was checked");
+    assert_eq!(plane.plane.hub.metrics.csr_by_certificate.get(), 1);
+    // And configuration.
+    let token = fresh(3);
+    let delta = plane.delta(channel, Some(&token), node_id("a", "10.0.1.1"));
+    let mut delta = delta.await.expect("opened");
+    delta.subscribe(ResourceType::Cluster, &["*"]).await;
+    assert!(!delta.next().await.resources.is_empty());
+    // As soon as it is back, it has the word.
+    api.set_broken(None);
+    let channel = plane.channel(Some(&second)).await;
+    let third = plane.certify(channel, Some(&fresh(4))).await;
+    let third = third.expect("issued");
+    assert!(read(&third).begin >= before.begin);
+    assert_eq!(plane.plane.hub.metrics.csr_by_certificate.get(), 1);
 }
 
 #[tokio::test]
