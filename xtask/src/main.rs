@@ -6,6 +6,7 @@
 mod cache; // the folder for what is fetched or built once
 mod chore; // running commands and saying how they went
 mod demo; // the mesh's main job on this machine
+mod deny; // licences, origins and versions of dependencies
 mod e2e; // scenarios on a cluster
 mod envoy; // a real Envoy, as peer and oracle
 mod image; // the mesh's image
@@ -31,7 +32,9 @@ cargo xtask VERB
                            pack the mesh's image (OCI archive; no container engine is needed)
   codegen [--check]        write descriptors and generated code (--check: fail if they are stale)
   manifests [--check]      write manifests/ (--check: fail if they are stale)
-  tidy                     check the edges between crates and the form of the tree
+  tidy                     check the edges between crates, the lockfile and the form of the tree
+  deny [--fetch]           check licences, origins, versions and advisories of dependencies; builds cargo-deny once
+                           (--fetch: get RustSec's database first)
   help                     print this
 
 Each verb that needs something of the system says so first. As root, on a machine with apt, it is installed.
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         "image" => image::image(rest),
         "codegen" => chore::cargo(&["run", "--quiet", "--package", "mesh-codegen", "--"], rest),
         "manifests" => manifests::manifests(rest),
+        "deny" => deny::deny(rest),
         "tidy" => tidy::tidy(),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
