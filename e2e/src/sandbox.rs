@@ -6,6 +6,11 @@
 //! ends every process of the sandbox, and with them go its networks and mounts. When the outer process ends, the inner
 //! one is told to.
 
+#![expect(
+    unsafe_code,
+    reason = "handlers of signals, and what runs between fork and exec"
+)]
+
 pub(crate) mod cgroup;
 
 use anyhow::{Context, Result, bail};

@@ -1,4 +1,7 @@
-//! The edges between crates, and the form of the tree.
+//! The edges between crates, where they come from, and the form of the tree.
+
+mod audited; // where code may be unsafe
+mod lockfile; // what is built is known
 
 use crate::chore::{Outcome, root};
 use std::{
@@ -62,11 +65,19 @@ const LONGEST_TESTS: usize = 1000;
 /// Checks the tree.
 pub(crate) fn tidy() -> Outcome {
     let mut errors = Vec::new();
+    audited::check_workspace(&mut errors);
+    check_lockfile(&mut errors);
     for folder in crates() {
-        check_edges(&folder, &mut errors);
+        check_manifest(&folder, &mut errors);
         check_strays(&folder, &mut errors);
-        for file in sources(&folder) {
+        for file in sources(&folder.join("src")) {
             check_source(&file, &mut errors);
+        }
+        for part in ["src", "tests", "benches", "examples"] {
+            for file in sources(&folder.join(part)) {
+                let text = fs::read_to_string(&file).unwrap_or_default();
+                audited::check_source(shown(&file), &text, &mut errors);
+            }
         }
     }
     if errors.is_empty() {
@@ -91,20 +102,44 @@ fn crates() -> Vec<PathBuf> {
     all
 }
 
-fn check_edges(folder: &Path, errors: &mut Vec<String>) {
+/// A path as it is in the repository.
+fn shown(path: &Path) -> &Path {
+    path.strip_prefix(root()).unwrap_or(path)
+}
+
+fn check_lockfile(errors: &mut Vec<String>) {
+    let text = fs::read_to_string(root().join("Cargo.lock")).unwrap_or_default();
+    let manifests = crates()
+        .into_iter()
+        .map(|folder| fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default());
+    let ours: Vec<_> = manifests.map(|text| name(&text).to_owned()).collect();
+    lockfile::check(&text, &ours, errors);
+}
+
+/// Name of the crate of a manifest.
+fn name(manifest: &str) -> &str {
+    let mut lines = manifest.lines();
+    lines
+        .find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'))
+        .unwrap_or_default()
+}
+
+fn check_manifest(folder: &Path, errors: &mut Vec<String>) {
     let manifest = folder.join("Cargo.toml");
     let Ok(text) = fs::read_to_string(&manifest) else {
         return errors.push(format!("{}: can't be read", manifest.display()));
     };
-    let name = text
-        .lines()
-        .find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'))
-        .unwrap_or_default();
+    audited::check_manifest(shown(&manifest), &text, errors);
+    check_edges(&text, errors);
+}
+
+fn check_edges(text: &str, errors: &mut Vec<String>) {
+    let name = name(text);
     let allowed = EDGES
         .iter()
         .find(|(of, _)| *of == name)
         .map_or(&[][..], |(_, to)| to);
-    for dependency in dependencies(&text) {
+    for dependency in dependencies(text) {
         if dependency.starts_with("mesh-") && !allowed.contains(&dependency) {
             errors.push(format!(
                 "{name} must not depend on {dependency}: see the list of edges in xtask/src/tidy.rs"
@@ -145,7 +180,7 @@ fn check_strays(folder: &Path, errors: &mut Vec<String>) {
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut folders = vec![folder.join("src")];
+    let mut folders = vec![folder.to_owned()];
     while let Some(next) = folders.pop() {
         for entry in fs::read_dir(next).into_iter().flatten().flatten() {
             let path = entry.path();
@@ -161,7 +196,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn check_source(path: &Path, errors: &mut Vec<String>) {
-    let shown = path.strip_prefix(root()).unwrap_or(path).display();
+    let shown = shown(path).display();
     let text = fs::read_to_string(path).unwrap_or_default();
     let lines = text.lines().count();
     let generated = path.components().any(|c| c.as_os_str() == "generated");

@@ -3,6 +3,11 @@
 //! The allocator keeps what is freed until it is next short. A proxy that was busy for a moment, or wrote one large page,
 //! would hold that for ever.
 
+#![expect(
+    unsafe_code,
+    reason = "one function of the allocator, which no crate offers"
+)]
+
 // The allocator of the binary, and the one function of it that its crate keeps for itself.
 use mimalloc as _;
 unsafe extern "C" {

@@ -2,6 +2,8 @@
 //!
 //! A program of its own, as it counts every byte that is allocated in the process.
 
+#![expect(unsafe_code, reason = "an allocator is unsafe by its trait")]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 

@@ -1,5 +1,7 @@
 //! Processes in a pod: its namespaces, a user, the environment that its specification asks for.
 
+#![expect(unsafe_code, reason = "what runs between fork and exec")]
+
 use super::hold::PROGRAMS;
 use anyhow::{Context, Result, bail};
 use nix::{

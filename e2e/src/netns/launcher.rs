@@ -1,5 +1,7 @@
 //! The cluster: a bridge, mesh-discovery, and pods.
 
+#![expect(unsafe_code, reason = "what runs between fork and exec")]
+
 use super::{
     bridge::{self, GATEWAY},
     container::{Process, User},

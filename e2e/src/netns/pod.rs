@@ -1,5 +1,7 @@
 //! One pod: its namespaces, its containers, and what a kubelet does with them.
 
+#![expect(unsafe_code, reason = "what runs between fork and exec")]
+
 use super::{
     bridge,
     container::{self, Process, Specification, User},

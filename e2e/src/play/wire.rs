@@ -1,5 +1,10 @@
 //! What is on the wire: every frame that a node sees, of which none may hold what was meant for two pods alone.
 
+#![expect(
+    unsafe_code,
+    reason = "statistics of a packet socket, which no crate reads"
+)]
+
 use anyhow::{Context, Result, ensure};
 use nix::libc;
 use socket2::{Domain, Protocol, Socket, Type};
