@@ -4,6 +4,7 @@
 //! Files that cannot be read, or hold nonsense, leave the last good settings in force. Only new pods see a change.
 
 use std::{
+    collections::BTreeSet,
     io,
     path::PathBuf,
     sync::{
@@ -21,7 +22,7 @@ use crate::{ProxyUser, Settings, Texts, Unreadable};
 /// How often files are looked at. The kubelet swaps a mounted ConfigMap as a whole, so a half-written one is not seen.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// The files; one that does not exist at the start is all defaults.
+/// The files; one that has not existed yet is all defaults.
 #[derive(Debug, Clone)]
 pub struct Files {
     /// Policy and selectors.
@@ -47,6 +48,9 @@ pub enum Error {
     /// A file cannot be read.
     #[error("cannot read {0}")]
     File(PathBuf, #[source] io::Error),
+    /// A file that was there is not any more.
+    #[error("{0} has disappeared (hint: an empty file asks for the defaults)")]
+    Gone(PathBuf),
     /// What is in it cannot be understood.
     #[error(transparent)]
     Text(#[from] Unreadable),
@@ -105,6 +109,7 @@ impl Live {
 pub struct Reader {
     files: Files,
     overrides: Overrides,
+    seen: BTreeSet<PathBuf>,
     last: Result<Texts, String>,
 }
 
@@ -119,13 +124,15 @@ impl Reader {
                 tracing::warn!(file = %file.display(), "does not exist: the defaults are in force");
             }
         }
-        let texts = files.read()?;
+        let mut seen = BTreeSet::new();
+        let texts = files.read(&mut seen)?;
         let settings = overrides.read(&texts)?;
         let last = Ok(texts);
         Ok((
             Self {
                 files,
                 overrides,
+                seen,
                 last,
             },
             settings,
@@ -144,7 +151,7 @@ impl Reader {
 
     /// Looks once; each change, and each new mistake, is logged once.
     fn look(&mut self, live: &Live) {
-        let texts = self.files.read();
+        let texts = self.files.read(&mut self.seen);
         let now = match &texts {
             Ok(texts) => Ok(texts.clone()),
             Err(error) => Err(error.to_string()),
@@ -170,10 +177,18 @@ impl Reader {
 }
 
 impl Files {
-    fn read(&self) -> Result<Texts, Error> {
-        let read = |file: &PathBuf| match std::fs::read_to_string(file) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-            other => other.map_err(|error| Error::File(file.clone(), error)),
+    /// The texts; a file that is in `seen`, where each is noted that exists, must not disappear.
+    fn read(&self, seen: &mut BTreeSet<PathBuf>) -> Result<Texts, Error> {
+        let mut read = |file: &PathBuf| match std::fs::read_to_string(file) {
+            Ok(text) => {
+                seen.insert(file.clone());
+                Ok(text)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match seen.contains(file) {
+                true => Err(Error::Gone(file.clone())),
+                false => Ok(String::new()),
+            },
+            Err(error) => Err(Error::File(file.clone(), error)),
         };
         Ok(Texts {
             config: read(&self.config)?,
@@ -231,6 +246,44 @@ mod tests {
         reader.look(&live);
         let now = live.settings();
         assert_eq!((&*now.mesh.trust_domain, &*now.revision), ("b", "r"));
+    }
+
+    #[test]
+    fn a_file_that_disappears_changes_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name);
+        let files = Files {
+            config: path("config"),
+            values: path("values"),
+            mesh: path("mesh"),
+        };
+        std::fs::write(path("config"), "policy: disabled\n").expect("written");
+        let (mut reader, settings) = Reader::open(files, Overrides::default()).expect("readable");
+        let live = Live::new(settings, Kubelets::default());
+        // One that came after the start, too.
+        std::fs::write(path("mesh"), "trustDomain: a\n").expect("written");
+        reader.look(&live);
+        for name in ["config", "mesh"] {
+            let text = std::fs::read(path(name)).expect("there");
+            std::fs::remove_file(path(name)).expect("removed");
+            std::fs::write(path("values"), format!("revision: without-{name}\n")).expect("written");
+            reader.look(&live);
+            let error = reader.last.as_ref().expect_err("that is said");
+            assert!(
+                error.contains(&format!("{name} has disappeared")),
+                "{error}"
+            );
+            let now = live.settings();
+            assert_eq!(
+                (now.policy, &*now.mesh.trust_domain),
+                (crate::Policy::Disabled, "a")
+            );
+            assert_ne!(now.revision, format!("without-{name}"));
+            std::fs::write(path(name), text).expect("written");
+        }
+        std::fs::write(path("config"), "").expect("written");
+        reader.look(&live);
+        assert_eq!(live.settings().policy, crate::Policy::Enabled);
     }
 
     #[test]
