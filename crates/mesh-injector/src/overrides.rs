@@ -26,6 +26,9 @@ const MERGED_LISTS: [(&str, &str); 4] = [
     ("volumeDevices", "devicePath"),
 ];
 
+/// What a probe or a hook does: each has one of these.
+const HANDLERS: [&str; 5] = ["exec", "httpGet", "tcpSocket", "grpc", "sleep"];
+
 /// Containers of the user that stand for injected ones.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -118,6 +121,13 @@ fn merge(base: &mut Value, own: &Value) {
     let (Value::Object(base), Value::Object(own)) = (base, own) else {
         return;
     };
+    // A probe or a hook with two handlers, or with one put together of two, is what nobody wrote.
+    if HANDLERS
+        .iter()
+        .any(|handler| own.get(*handler).is_some_and(Value::is_object))
+    {
+        base.retain(|name, _| !HANDLERS.contains(&name.as_str()));
+    }
     for (name, value) in own {
         merge_field(base, name, value);
     }
@@ -188,6 +198,31 @@ mod tests {
         assert_eq!(overrides.apply(rendered), expected);
         let other = json!({"name": "istio-init", "image": "mesh"});
         assert_eq!(overrides.apply(other.clone()), other);
+    }
+
+    #[test]
+    fn a_probe_or_a_hook_of_the_user_keeps_its_only_handler() {
+        let ready = json!({"path": "/healthz/ready", "port": 15021});
+        let rendered = json!({
+            "name": "istio-proxy",
+            "readinessProbe": {"httpGet": ready, "periodSeconds": 15},
+            "startupProbe": {"httpGet": ready, "failureThreshold": 600},
+            "lifecycle": {"preStop": {"exec": {"command": ["drain"]}}, "postStart": {"exec": {"command": ["wait"]}}},
+        });
+        let mut pod = json!({"spec": {"containers": [{
+            "name": "istio-proxy",
+            "readinessProbe": {"tcpSocket": {"port": 15006}},
+            "startupProbe": {"httpGet": {"port": 15020}, "periodSeconds": 2},
+            "lifecycle": {"preStop": {"sleep": {"seconds": 1}}},
+        }]}});
+        let overrides = Overrides::take(&mut pod, &mut Vec::new());
+        let expected = json!({
+            "name": "istio-proxy",
+            "readinessProbe": {"tcpSocket": {"port": 15006}, "periodSeconds": 15},
+            "startupProbe": {"httpGet": {"port": 15020}, "failureThreshold": 600, "periodSeconds": 2},
+            "lifecycle": {"preStop": {"sleep": {"seconds": 1}}, "postStart": {"exec": {"command": ["wait"]}}},
+        });
+        assert_eq!(overrides.apply(rendered), expected);
     }
 
     #[test]
