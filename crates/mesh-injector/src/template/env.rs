@@ -63,10 +63,20 @@ pub(super) fn proxy(input: &Input<'_>) -> Vec<EnvVar> {
     }
     list.push(value("ISTIO_META_MESH_ID", mesh_id));
     list.push(value(env::TRUST_DOMAIN, trust_domain));
-    list.extend(metadata(input).unwrap_or_default());
     let more = settings.environment.iter();
-    list.extend(more.map(|(name, text)| value(name, text)));
+    let more = more.map(|(name, text)| value(name, text));
+    for variable in metadata(input).into_iter().flatten().chain(more) {
+        put(&mut list, variable);
+    }
     list
+}
+
+/// Adds a variable, or replaces the one of that name where it stands: of two, Kubernetes would take the last and warn.
+fn put(list: &mut Vec<EnvVar>, variable: EnvVar) {
+    match list.iter_mut().find(|there| there.name == variable.name) {
+        Some(there) => *there = variable,
+        None => list.push(variable),
+    }
 }
 
 /// The pairs of `proxyMetadata`; `None` if there are none.
@@ -77,10 +87,7 @@ pub(super) fn metadata(input: &Input<'_>) -> Option<Vec<EnvVar>> {
 
 /// Adds a variable to a rendered container.
 pub(crate) fn set(container: &mut Container, name: &str, text: &str) {
-    container
-        .env
-        .get_or_insert_default()
-        .push(value(name, text));
+    put(container.env.get_or_insert_default(), value(name, text));
 }
 
 /// The application's containers: those that run beside the proxy for the life of the pod.

@@ -67,7 +67,7 @@ fn lifecycle(input: &Input<'_>) -> Option<Lifecycle> {
         let debug_port = format!("--debug-port={status_port}");
         (status_port != 0).then(|| Lifecycle {
             pre_stop: Some(exec(strings([
-                "mesh-proxy",
+                "pilot-agent",
                 "request",
                 &debug_port,
                 "POST",
@@ -81,7 +81,7 @@ fn lifecycle(input: &Input<'_>) -> Option<Lifecycle> {
             .config
             .hold_application_until_proxy_starts
             .then(|| Lifecycle {
-                post_start: Some(exec(strings(["mesh-proxy", "wait"]))),
+                post_start: Some(exec(strings(["pilot-agent", "wait"]))),
                 ..Lifecycle::default()
             })
     }
