@@ -1,7 +1,8 @@
 //! One AdmissionReview: bytes in, bytes out. Pure; nothing that comes from outside can make it panic.
 //!
-//! What is no review at all is [`NotAReview`], which becomes an HTTP error. A review that we cannot follow is answered as
-//! one, with `allowed: false` and the reason: that is what the API server shows to the user.
+//! A review that we cannot follow is answered as one, with `allowed: false` and the reason: that is what the API server
+//! shows to the user. What is no review at all, as far as a question could be answered by its `uid`, is [`NotAReview`],
+//! which becomes an HTTP error.
 
 use json_patch::Patch;
 use mesh_api::k8s::ByteString;
@@ -92,7 +93,7 @@ struct GroupVersionKind {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Reply {
-    api_version: &'static str,
+    api_version: String,
     kind: &'static str,
     response: Response,
 }
@@ -124,8 +125,30 @@ struct Status {
 /// Answers the review in `body`.
 ///
 /// # Errors
-/// If it is none.
+/// If it is none: not even the `uid` of a request can be read from it.
 pub fn answer(body: &[u8], settings: &Settings) -> Result<Answer, NotAReview> {
+    let (asked, (mut response, verdict)) = match read(body) {
+        Ok(request) => (Asked::of(&request), respond(&request, settings)),
+        Err(error) => match Asked::in_malformed(body) {
+            Some(asked) => (asked, refuse(format!("{:#}", anyhow::Error::new(error)))),
+            None => return Err(error),
+        },
+    };
+    response.uid = asked.uid;
+    let body = serde_json::to_vec(&Reply {
+        api_version: asked.api_version,
+        kind: KIND,
+        response,
+    })?;
+    Ok(Answer {
+        body,
+        namespace: asked.namespace,
+        pod: asked.pod,
+        verdict,
+    })
+}
+
+fn read(body: &[u8]) -> Result<Request, NotAReview> {
     let Review {
         api_version,
         kind,
@@ -134,21 +157,44 @@ pub fn answer(body: &[u8], settings: &Settings) -> Result<Answer, NotAReview> {
     if api_version != GROUP_VERSION || kind != KIND {
         return Err(NotAReview::Version(format!("{api_version} {kind}")));
     }
-    let request = request.ok_or(NotAReview::NoRequest)?;
-    let pod = pod_name(&request);
-    let (mut response, verdict) = respond(&request, settings);
-    response.uid = request.uid;
-    let body = serde_json::to_vec(&Reply {
-        api_version: GROUP_VERSION,
-        kind: KIND,
-        response,
-    })?;
-    Ok(Answer {
-        body,
-        namespace: request.namespace,
-        pod,
-        verdict,
-    })
+    request.ok_or(NotAReview::NoRequest)
+}
+
+/// What an answer and its log line need of the question.
+struct Asked {
+    api_version: String,
+    uid: String,
+    namespace: String,
+    pod: String,
+}
+
+impl Asked {
+    fn of(request: &Request) -> Self {
+        Self {
+            api_version: GROUP_VERSION.to_owned(),
+            uid: request.uid.clone(),
+            namespace: request.namespace.clone(),
+            pod: pod_name(&request.name, &request.object),
+        }
+    }
+
+    /// Of a review of another shape or version, which is answered in its own.
+    fn in_malformed(body: &[u8]) -> Option<Self> {
+        let review: Value = serde_json::from_slice(body).ok()?;
+        let text = |pointer| review.pointer(pointer).and_then(Value::as_str);
+        let own = text("/apiVersion").filter(|version| version.starts_with("admission.k8s.io/"));
+        Some(Self {
+            uid: text("/request/uid")
+                .filter(|uid| !uid.is_empty())?
+                .to_owned(),
+            api_version: own.unwrap_or(GROUP_VERSION).to_owned(),
+            namespace: text("/request/namespace").unwrap_or_default().to_owned(),
+            pod: pod_name(
+                text("/request/name").unwrap_or_default(),
+                &review["request"]["object"],
+            ),
+        })
+    }
 }
 
 fn respond(request: &Request, settings: &Settings) -> (Response, Verdict) {
@@ -253,9 +299,9 @@ fn warning(text: &str) -> String {
         .collect()
 }
 
-fn pod_name(request: &Request) -> String {
-    let of_object = |pointer| request.object.pointer(pointer).and_then(Value::as_str);
-    Some(request.name.as_str())
+fn pod_name(name: &str, object: &Value) -> String {
+    let of_object = |pointer| object.pointer(pointer).and_then(Value::as_str);
+    Some(name)
         .filter(|name| !name.is_empty())
         .or_else(|| of_object("/metadata/name"))
         .or_else(|| of_object("/metadata/generateName"))

@@ -121,8 +121,6 @@ fn anything_but_the_creation_of_a_pod_is_refused_with_a_hint() {
 
 #[test]
 fn what_is_no_review_is_told_so() {
-    let mut old = review(pod());
-    old["apiVersion"] = "admission.k8s.io/v1beta1".into();
     let mut empty = review(pod());
     empty["request"] = Value::Null;
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
@@ -134,11 +132,43 @@ fn what_is_no_review_is_told_so() {
         ("\u{0}".into(), "no AdmissionReview"),
         (deep, "no AdmissionReview"),
         (nested, "no AdmissionReview"),
-        (old.to_string(), "v1beta1"),
         (empty.to_string(), "no request"),
     ];
     for (body, expected) in rows {
         let error = answer(body.as_bytes(), &Settings::default()).expect_err(expected);
         assert!(error.to_string().contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_malformed_review_is_answered_as_long_as_its_question_has_a_uid() {
+    let changes = [
+        ("/apiVersion", json!("admission.k8s.io/v1beta1"), "v1beta1"),
+        ("/apiVersion", json!("else/v1"), "else/v1"),
+        ("/kind", json!("Review"), "Review"),
+        ("/request/namespace", json!(3), "invalid type: integer `3`"),
+        ("/request/kind", json!("Pod"), "invalid type: string"),
+    ];
+    for (pointer, value, expected) in changes {
+        let mut malformed = review(pod());
+        *malformed.pointer_mut(pointer).expect("a field") = value.clone();
+        let answer = answer(malformed.to_string().as_bytes(), &Settings::default());
+        let answer = answer.expect("an answer");
+        assert!(matches!(answer.verdict, Verdict::Refused(_)), "{pointer}");
+        let reply: Value = serde_json::from_slice(&answer.body).expect("JSON");
+        let own = value == "admission.k8s.io/v1beta1";
+        let version = if own {
+            "admission.k8s.io/v1beta1"
+        } else {
+            GROUP_VERSION
+        };
+        assert_eq!(reply["apiVersion"], version);
+        let response = &reply["response"];
+        assert_eq!(
+            (&response["uid"], &response["allowed"]),
+            (&json!("u-1"), &json!(false))
+        );
+        let message = response["status"]["message"].as_str().expect("a message");
+        assert!(message.contains(expected), "{message}");
     }
 }
