@@ -53,6 +53,8 @@ pub const REWRITE_PROBES: &str = "sidecar.istio.io/rewriteAppHTTPProbers";
 
 /// Whether the application's metrics are served with the proxy's.
 pub const MERGE_METRICS: &str = "prometheus.istio.io/merge-metrics";
+/// Where the application's metrics are, if there are several places: `port:path`, separated by commas.
+pub const SCRAPE_TARGETS: &str = "prometheus.istio.io/scrape-targets";
 /// Prometheus' convention: scrape this pod.
 pub const PROMETHEUS_SCRAPE: &str = "prometheus.io/scrape";
 /// Prometheus' convention: at this port.

@@ -37,10 +37,19 @@ pub(crate) struct Annotations {
     pub(crate) rewrite_probes: bool,
     /// Serve the application's metrics with the proxy's.
     pub(crate) merge_metrics: bool,
+    /// Where the application's metrics are, if there are several places.
+    pub(crate) scrape_targets: Vec<ScrapeTarget>,
     /// The proxy's readiness probe.
     pub(crate) readiness: Readiness,
     /// What has no effect, to be shown to the user.
     pub(crate) warnings: Vec<String>,
+}
+
+/// A page of the application's metrics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ScrapeTarget {
+    pub(crate) port: u16,
+    pub(crate) path: String,
 }
 
 /// Timing of the proxy's readiness probe.
@@ -72,8 +81,12 @@ impl Annotations {
                 .read(name::READINESS_FAILURES, value::positive)
                 .unwrap_or(4),
         };
+        let merge_metrics = reader
+            .read(name::MERGE_METRICS, value::boolean)
+            .unwrap_or(merge);
         Self {
             capture: capture(&mut reader, &settings.capture),
+            scrape_targets: scrape_targets(&mut reader, config.status_port, merge_metrics),
             config,
             resources: resources(&mut reader, &settings.resources),
             image: reader.read(name::PROXY_IMAGE, value::image),
@@ -92,9 +105,7 @@ impl Annotations {
             rewrite_probes: reader
                 .read(name::REWRITE_PROBES, value::boolean)
                 .unwrap_or(settings.rewrite_app_probes),
-            merge_metrics: reader
-                .read(name::MERGE_METRICS, value::boolean)
-                .unwrap_or(merge),
+            merge_metrics,
             readiness,
             warnings: reader.finish(),
         }
@@ -147,6 +158,30 @@ fn capture(reader: &mut Reader<'_>, base: &Capture) -> Capture {
             &base.kubevirt_interfaces,
         ),
     }
+}
+
+/// What `prometheus.istio.io/scrape-targets` lists. What the older annotations say is read where they are moved; here it
+/// is only checked, where it matters: if the agent is to scrape the application.
+fn scrape_targets(reader: &mut Reader<'_>, status_port: u16, merge: bool) -> Vec<ScrapeTarget> {
+    let refuses = reader.read(name::PROMETHEUS_SCRAPE, |text| Ok(text == "false"));
+    let is_scraped = merge && status_port != 0 && refuses != Some(true);
+    if is_scraped {
+        let check = |text: &str| match text {
+            "" => Ok(()),
+            text => value::port(text),
+        };
+        reader.read(name::PROMETHEUS_PORT, check);
+    }
+    let targets = reader.read(name::SCRAPE_TARGETS, |text| {
+        value::scrape_targets(text, status_port)
+    });
+    if targets.is_some() && !is_scraped {
+        reader.warn(
+            name::SCRAPE_TARGETS,
+            "without effect, as the application's metrics are not merged",
+        );
+    }
+    targets.unwrap_or_default()
 }
 
 /// The mesh's `defaultConfig`, changed by `proxy.istio.io/config`, changed by the annotations of single fields.

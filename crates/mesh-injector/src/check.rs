@@ -1,5 +1,6 @@
 //! What makes a pod unfit for injection, beside its annotations.
 
+use mesh_api::annotation::NATIVE_SIDECAR;
 use mesh_api::k8s::api::core::v1::{Container, Pod, PodSpec};
 use mesh_model::port::{PROXY_GID, PROXY_UID, RESERVED};
 
@@ -27,6 +28,20 @@ pub(crate) fn check(
             }
         }
         ports(&place, container, warnings);
+    }
+}
+
+/// A pod needs a container; a native proxy is none of these.
+pub(crate) fn application(pod: &Pod, native: bool, problems: &mut Vec<Problem>) {
+    let spec = pod.spec.as_ref();
+    if native && spec.is_some_and(|spec| spec.containers.is_empty()) {
+        let message =
+            "nothing is left beside the proxy, which is a native sidecar and so an init container";
+        let problem = Problem::new("spec.containers", message);
+        let hint = format!(
+            "add the application's container, or annotate the pod {NATIVE_SIDECAR}: \"false\""
+        );
+        problems.push(problem.hint(hint));
     }
 }
 

@@ -80,6 +80,7 @@ pub(crate) fn inject_for(
     check::check(&pod, settings, &mut problems, &mut warnings);
     let written = pod.metadata.annotations.clone().unwrap_or_default();
     let annotations = Annotations::read(&written, settings, &mut problems);
+    check::application(&pod, annotations.native, &mut problems);
     if !problems.is_empty() {
         return Err(Invalid { problems });
     }
@@ -109,7 +110,7 @@ fn assemble(pod: &mut Value, input: &Input<'_>, warnings: &mut Vec<String>) {
     metadata::name_default_container(pod);
     let status_port = annotations.config.status_port;
     if status_port != 0 && annotations.merge_metrics {
-        let own = metrics::merge(pod, status_port, warnings);
+        let own = metrics::merge(pod, status_port, &annotations.scrape_targets, warnings);
         if !own.is_empty() {
             set_env(
                 &mut rendered.proxy,
@@ -119,7 +120,7 @@ fn assemble(pod: &mut Value, input: &Input<'_>, warnings: &mut Vec<String>) {
         }
     }
     if status_port != 0 && annotations.rewrite_probes {
-        let probers = probes::rewrite(pod, status_port, warnings);
+        let probers = probes::rewrite(pod, status_port, annotations.native, warnings);
         if !probers.is_empty() {
             set_env(
                 &mut rendered.proxy,

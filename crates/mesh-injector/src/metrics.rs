@@ -7,8 +7,9 @@ use mesh_api::annotation::{
     PROMETHEUS_PATH, PROMETHEUS_PORT, PROMETHEUS_SCHEME, PROMETHEUS_SCRAPE,
 };
 use mesh_model::port;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use crate::annotations::ScrapeTarget;
 use crate::json;
 
 /// Where the agent serves the merged metrics.
@@ -22,22 +23,25 @@ const ANNOTATIONS: [(&str, &str); 4] = [
     (PROMETHEUS_SCHEME, "scheme"),
 ];
 
-/// Points the annotations at the agent and returns where the application's own metrics are, if the pod says so. A pod
-/// that refuses to be scraped, or already points at the agent, is left alone.
+/// Points the annotations at the agent and returns where the application's own metrics are, if the pod says so: `targets`
+/// where it lists several. A pod that refuses to be scraped, or already points at the agent, is left alone.
 pub(crate) fn merge(
     pod: &mut Value,
     status_port: u16,
+    targets: &[ScrapeTarget],
     warnings: &mut Vec<String>,
 ) -> Map<String, Value> {
     let annotations = json::object(pod, &["metadata", "annotations"]);
     let text = |name: &str| annotations.get(name).and_then(Value::as_str);
-    let own_port = text(PROMETHEUS_PORT).and_then(|text| text.parse::<u16>().ok());
-    if text(PROMETHEUS_SCRAPE) == Some("false") || own_port == Some(status_port) {
+    // One that is no number has refused the pod before.
+    let own_port = text(PROMETHEUS_PORT).and_then(|text| text.trim().parse::<u16>().ok());
+    let is_ours = own_port == Some(status_port);
+    if text(PROMETHEUS_SCRAPE) == Some("false") || is_ours && targets.is_empty() {
         return Map::new();
     }
-    let is_reserved = own_port.is_some_and(|port| port::RESERVED.contains(&port));
+    let is_reserved = !is_ours && own_port.is_some_and(|port| port::RESERVED.contains(&port));
     let mut own = Map::new();
-    for (name, key) in ANNOTATIONS {
+    for (name, key) in ANNOTATIONS.into_iter().filter(|_| !is_ours) {
         if let Some(value) = annotations.get(name) {
             own.insert(key.to_owned(), value.clone());
         }
@@ -47,6 +51,11 @@ pub(crate) fn merge(
             "annotation {PROMETHEUS_PORT}: the port belongs to the proxy, so the application's metrics are not served"
         ));
         own.clear();
+    }
+    if !targets.is_empty() {
+        let target =
+            |target: &ScrapeTarget| json!({"port": target.port.to_string(), "path": target.path});
+        own.insert("targets".to_owned(), targets.iter().map(target).collect());
     }
     annotations.insert(PROMETHEUS_SCRAPE.to_owned(), "true".into());
     annotations.insert(PROMETHEUS_PORT.to_owned(), status_port.to_string().into());
@@ -71,14 +80,12 @@ pub(crate) fn restore(pod: &mut Value, own: &Map<String, Value>) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn merged(annotations: Value) -> (Value, Value, usize) {
         let mut pod = json!({"metadata": {"annotations": annotations}});
         let mut warnings = Vec::new();
-        let own = merge(&mut pod, 15020, &mut warnings);
+        let own = merge(&mut pod, 15020, &[], &mut warnings);
         (
             pod["metadata"]["annotations"].take(),
             Value::Object(own),
@@ -123,6 +130,34 @@ mod tests {
     }
 
     #[test]
+    fn several_places_are_listed_for_the_agent() {
+        let targets = [(8080, "/metrics"), (9100, "/m")].map(|(port, path)| ScrapeTarget {
+            port,
+            path: path.into(),
+        });
+        let listed = json!([{"port": "8080", "path": "/metrics"}, {"port": "9100", "path": "/m"}]);
+        for (annotations, own) in [
+            (json!({}), json!({"targets": listed})),
+            (
+                json!({PROMETHEUS_PORT: "15020", PROMETHEUS_PATH: PATH}),
+                json!({"targets": listed}),
+            ),
+            (
+                json!({PROMETHEUS_PORT: "80"}),
+                json!({"port": "80", "targets": listed}),
+            ),
+        ] {
+            let mut pod = json!({"metadata": {"annotations": annotations}});
+            let read = merge(&mut pod, 15020, &targets, &mut Vec::new());
+            assert_eq!(Value::Object(read.clone()), own, "{annotations}");
+            let once = pod.clone();
+            restore(&mut pod, &read);
+            assert_eq!(merge(&mut pod, 15020, &targets, &mut Vec::new()), read);
+            assert_eq!(pod, once);
+        }
+    }
+
+    #[test]
     fn restoring_undoes_merging() {
         let rows = [
             json!({}),
@@ -131,7 +166,7 @@ mod tests {
         ];
         for annotations in rows {
             let mut pod = json!({"metadata": {"annotations": annotations}});
-            let own = merge(&mut pod, 15020, &mut Vec::new());
+            let own = merge(&mut pod, 15020, &[], &mut Vec::new());
             restore(&mut pod, &own);
             assert_eq!(pod["metadata"]["annotations"], annotations);
         }

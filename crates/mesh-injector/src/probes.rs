@@ -22,13 +22,20 @@ const ACTIONS: [&str; 3] = ["httpGet", "tcpSocket", "grpc"];
 
 /// Rewrites every probe of `pod` that can be; returns what the agent has to do, by path. Probes that cannot be rewritten
 /// are left alone and named in `warnings`.
+///
+/// Init containers that stay are asked by the agent only beside a `native` proxy: a classic one starts after them, and an
+/// init container that waits for the answer of an agent which is not there yet would hold the pod for ever.
 pub(crate) fn rewrite(
     pod: &mut Value,
     status_port: u16,
+    native: bool,
     warnings: &mut Vec<String>,
 ) -> Map<String, Value> {
     let mut probers = Map::new();
-    for container in containers(pod) {
+    for (is_init, container) in containers(pod) {
+        if is_init && !native {
+            continue;
+        }
         let ports = named_ports(container);
         each_handler(container, |place, path, handler| {
             match rewrite_handler(handler, &path, &ports, status_port) {
@@ -45,7 +52,7 @@ pub(crate) fn rewrite(
 
 /// Undoes [`rewrite`].
 pub(crate) fn restore(pod: &mut Value, probers: &Map<String, Value>) {
-    for container in containers(pod) {
+    for (_, container) in containers(pod) {
         each_handler(container, |_, path, handler| {
             let is_ours =
                 handler.get("httpGet").and_then(|get| get.get("path")) == Some(&json!(path));
@@ -62,8 +69,8 @@ pub(crate) fn restore(pod: &mut Value, probers: &Map<String, Value>) {
     }
 }
 
-/// The containers whose probes the kubelet runs beside the proxy: all but init containers that end.
-fn containers(pod: &mut Value) -> impl Iterator<Item = &mut Value> {
+/// The containers that have probes, and whether each is an init container: all but init containers that end.
+fn containers(pod: &mut Value) -> impl Iterator<Item = (bool, &mut Value)> {
     let spec = pod.get_mut("spec").and_then(Value::as_object_mut);
     let lists = spec
         .into_iter()
@@ -76,6 +83,7 @@ fn containers(pod: &mut Value) -> impl Iterator<Item = &mut Value> {
     lists.flat_map(|(is_init, list)| {
         list.iter_mut()
             .filter(move |container| !is_init || container["restartPolicy"] == "Always")
+            .map(move |container| (is_init, container))
     })
 }
 

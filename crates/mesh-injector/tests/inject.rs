@@ -140,7 +140,7 @@ fn containers_stand_in_the_order_of_their_mode() {
     assert_eq!(names(&held, "containers"), ["istio-proxy", "nginx"]);
     let hook =
         &container(&held, "containers", "istio-proxy")["lifecycle"]["postStart"]["exec"]["command"];
-    assert_eq!(hook, &json!(["mesh-proxy", "wait"]));
+    assert_eq!(hook, &json!(["pilot-agent", "wait"]));
 
     let native = injected(
         &base,
@@ -308,4 +308,49 @@ fn what_is_no_pod_is_refused_and_never_panics() {
             Ok(_) => panic!("{pod} was accepted"),
         }
     }
+}
+
+#[test]
+fn nothing_but_a_native_proxy_is_no_pod() {
+    let mut base = pod();
+    base["spec"]["containers"] = json!([{"name": "istio-proxy", "image": "auto"}]);
+    let classic = injected(&base, &Settings::default()).pod;
+    assert_eq!(names(&classic, "containers"), ["istio-proxy"]);
+    base["metadata"]["annotations"] = json!({"sidecar.istio.io/nativeSidecar": "true"});
+    let invalid = inject_json(&base, &NamespaceFacts::named("test"), &Settings::default());
+    let message = invalid.expect_err("no container is left").to_string();
+    assert!(
+        message.starts_with("spec.containers: nothing is left") && message.contains("hint: "),
+        "{message}"
+    );
+}
+
+#[test]
+fn what_the_user_sets_for_the_proxy_replaces_its_variables() {
+    let mut settings = Settings::default();
+    settings
+        .environment
+        .insert("ISTIO_META_REGION".into(), "r2".into());
+    let mut base = pod();
+    base["metadata"]["annotations"] = json!({"proxy.istio.io/config":
+        "proxyMetadata: {ISTIO_META_CLUSTER_ID: own, ISTIO_META_REGION: r1, ISTIO_KUBE_APP_PROBERS: x}"});
+    let pod = injected(&base, &settings).pod;
+    let proxy = container(&pod, "containers", "istio-proxy");
+    let mut variables: Vec<&str> = proxy["env"]
+        .as_array()
+        .expect("variables")
+        .iter()
+        .filter_map(|variable| variable["name"].as_str())
+        .collect();
+    assert_eq!(env(proxy, "ISTIO_META_CLUSTER_ID"), "own");
+    assert_eq!(env(proxy, "ISTIO_META_REGION"), "r2");
+    assert!(
+        env(proxy, "ISTIO_KUBE_APP_PROBERS")
+            .as_str()
+            .is_some_and(|text| text.contains("readyz"))
+    );
+    let count = variables.len();
+    variables.sort_unstable();
+    variables.dedup();
+    assert_eq!(variables.len(), count, "each once: {variables:?}");
 }

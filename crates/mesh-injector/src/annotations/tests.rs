@@ -89,6 +89,24 @@ fn values_are_checked() {
         ),
         (name::STATUS_PORT, &["0", "15020"], &["-1", "70000", ""]),
         (name::READINESS_PERIOD, &["1"], &["0", "1s"]),
+        (
+            name::PROMETHEUS_PORT,
+            &["", "9090", " 80 "],
+            &["http", "0", "9090/tcp"],
+        ),
+        (
+            name::SCRAPE_TARGETS,
+            &["", "8080:/metrics, 9100:/m?a=b"],
+            &[
+                "8080",
+                "8080:metrics",
+                "x:/m",
+                "0:/m",
+                "15090:/stats",
+                "80:/m,80:/m",
+                "80:/a b",
+            ],
+        ),
         (name::NATIVE_SIDECAR, &["true", "false", "1"], &["yes", ""]),
         (
             name::PROXY_CONFIG,
@@ -127,6 +145,27 @@ fn every_mistake_is_reported_at_once_and_says_what_is_wrong() {
         place(name::PROXY_CPU) + "`many` is no quantity such as 100m or 128Mi",
     ];
     assert_eq!(problems, expected);
+}
+
+#[test]
+fn what_the_agent_does_not_scrape_is_not_its_to_judge() {
+    for (name, value) in [
+        (name::PROMETHEUS_SCRAPE, "false"),
+        (name::MERGE_METRICS, "false"),
+        (name::STATUS_PORT, "0"),
+    ] {
+        let (annotations, problems) = read(&[
+            (name, value),
+            (name::PROMETHEUS_PORT, "web"),
+            (name::SCRAPE_TARGETS, "80:/m"),
+        ]);
+        assert_eq!(problems, [""; 0], "{name}");
+        assert!(
+            annotations.warnings[0].contains("scrape-targets: without effect"),
+            "{:?}",
+            annotations.warnings
+        );
+    }
 }
 
 #[test]

@@ -3,6 +3,9 @@
 
 use ipnet::IpNet;
 
+use mesh_model::port::RESERVED;
+
+use super::ScrapeTarget;
 use crate::quantity::is_quantity;
 
 /// `true` or `false`, in the spellings that Go takes.
@@ -121,11 +124,52 @@ pub(super) fn address(text: &str) -> Result<String, String> {
     }
 }
 
+/// A list of `port:path`, where no port is the proxy's own.
+pub(super) fn scrape_targets(text: &str, status_port: u16) -> Result<Vec<ScrapeTarget>, String> {
+    let items = text
+        .split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty());
+    let mut targets = Vec::new();
+    let mut mistakes = Vec::new();
+    for item in items {
+        match scrape_target(item, status_port) {
+            Ok(target) if targets.contains(&target) => {
+                mistakes.push(format!("`{item}` stands there twice"))
+            }
+            Ok(target) => targets.push(target),
+            Err(mistake) => mistakes.push(mistake),
+        }
+    }
+    match mistakes.is_empty() {
+        true => Ok(targets),
+        false => Err(mistakes.join(", ")),
+    }
+}
+
+fn scrape_target(item: &str, status_port: u16) -> Result<ScrapeTarget, String> {
+    let form = || format!("`{item}` is not of the form port:path such as 8080:/metrics");
+    let (number, path) = item.split_once(':').ok_or_else(form)?;
+    port(number)?;
+    let port = number.parse().map_err(|_| form())?;
+    if port == status_port || RESERVED.contains(&port) {
+        return Err(format!("`{item}`: the port belongs to the proxy"));
+    }
+    let fits = path.starts_with('/') && is_word(path);
+    let path = path.to_owned();
+    if fits {
+        Ok(ScrapeTarget { port, path })
+    } else {
+        Err(form())
+    }
+}
+
 fn is_word(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
-fn port(text: &str) -> Result<(), String> {
+/// A port.
+pub(super) fn port(text: &str) -> Result<(), String> {
     match text.parse::<u16>() {
         Ok(1..) => Ok(()),
         _ if text == "*" => Err("`*` is not allowed here".into()),

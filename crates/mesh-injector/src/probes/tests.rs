@@ -26,7 +26,7 @@ fn pod() -> Value {
 #[test]
 fn probes_go_to_the_agent_and_their_originals_into_the_table() {
     let (mut pod, mut warnings) = (pod(), Vec::new());
-    let probers = rewrite(&mut pod, 15020, &mut warnings);
+    let probers = rewrite(&mut pod, 15020, true, &mut warnings);
     let expected = json!({
         "/app-health/app/readyz": {"httpGet": {"path": "/ready", "port": 8080, "scheme": "HTTPS", "host": "x",
             "httpHeaders": [{"name": "A", "value": "b"}], "future": 1}, "timeoutSeconds": 2},
@@ -72,7 +72,7 @@ fn probes_go_to_the_agent_and_their_originals_into_the_table() {
 #[test]
 fn what_cannot_or_need_not_be_rewritten_stays() {
     let mut rewritten = pod();
-    rewrite(&mut rewritten, 15020, &mut Vec::new());
+    rewrite(&mut rewritten, 15020, true, &mut Vec::new());
     assert_eq!(
         rewritten["spec"]["containers"][1],
         pod()["spec"]["containers"][1]
@@ -84,9 +84,21 @@ fn what_cannot_or_need_not_be_rewritten_stays() {
 }
 
 #[test]
+fn init_containers_that_start_before_a_classic_proxy_are_not_asked_through_it() {
+    let mut classic = pod();
+    let probers = rewrite(&mut classic, 15020, false, &mut Vec::new());
+    assert_eq!(
+        classic["spec"]["initContainers"],
+        pod()["spec"]["initContainers"]
+    );
+    assert!(!probers.contains_key("/app-health/side/startupz"));
+    assert!(probers.contains_key("/app-health/app/readyz"));
+}
+
+#[test]
 fn restoring_undoes_the_rewriting() {
     let mut rewritten = pod();
-    let probers = rewrite(&mut rewritten, 15020, &mut Vec::new());
+    let probers = rewrite(&mut rewritten, 15020, true, &mut Vec::new());
     restore(&mut rewritten, &probers);
     let mut expected = pod();
     expected["spec"]["containers"][0]["readinessProbe"]["httpGet"]["port"] = json!(8080); // the name is resolved
@@ -96,8 +108,8 @@ fn restoring_undoes_the_rewriting() {
 #[test]
 fn rewriting_twice_changes_nothing() {
     let mut once = pod();
-    rewrite(&mut once, 15020, &mut Vec::new());
+    rewrite(&mut once, 15020, true, &mut Vec::new());
     let mut twice = once.clone();
-    assert!(rewrite(&mut twice, 15020, &mut Vec::new()).is_empty());
+    assert!(rewrite(&mut twice, 15020, true, &mut Vec::new()).is_empty());
     assert_eq!(once, twice);
 }
