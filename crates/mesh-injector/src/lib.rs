@@ -21,6 +21,7 @@
 mod annotations;
 mod check;
 mod decision;
+mod gotemplate;
 mod inject;
 mod invalid;
 mod json;
