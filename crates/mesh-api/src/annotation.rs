@@ -2,6 +2,9 @@
 
 pub use mesh_model::annotation::*;
 
+/// Names of the templates that a pod is injected with, separated by commas.
+pub const TEMPLATES: &str = "inject.istio.io/templates";
+
 /// Destinations to capture: `*` or CIDR ranges.
 pub const INCLUDE_OUTBOUND_IP_RANGES: &str = "traffic.sidecar.istio.io/includeOutboundIPRanges";
 /// Destinations not to capture: CIDR ranges.

@@ -7,10 +7,11 @@ use serde_json::Value;
 
 use crate::annotations::Annotations;
 use crate::overrides::Overrides;
-use crate::template::{self, APP_PROBERS, Input, PROMETHEUS_ANNOTATIONS, set_env};
+use crate::custom::Layer;
+use crate::template::{APP_PROBERS, INIT, Input, PROMETHEUS_ANNOTATIONS, PROXY, set_env};
 use crate::{
-    Decision, Invalid, NamespaceFacts, Problem, Settings, Skip, Why, Workload, check, decide, json,
-    metadata, metrics, placement, pre_stop, probes, strip,
+    Decision, Invalid, NamespaceFacts, Problem, Settings, SidecarStatus, Skip, Why, Workload, check,
+    decide, json, layers, metadata, metrics, placement, pre_stop, probes, strip,
 };
 
 /// What became of a pod.
@@ -77,8 +78,12 @@ pub(crate) fn inject_for(
     let mut injected = strip::strip(original, &mut problems);
     let overrides = Overrides::take(&mut injected, &mut problems);
     let pod = typed(&injected)?;
-    check::check(&pod, settings, &mut problems, &mut warnings);
     let written = pod.metadata.annotations.clone().unwrap_or_default();
+    let layers = settings.templates.choose(&written);
+    let layers = layers.map_err(|problem| problems.push(problem)).unwrap_or_default();
+    if layers::has_sidecar(&layers) || pod.spec.is_none() {
+        check::check(&pod, settings, &mut problems, &mut warnings);
+    }
     let annotations = Annotations::read(&written, settings, &mut problems);
     check::application(&pod, annotations.native, &mut problems);
     if !problems.is_empty() {
@@ -93,7 +98,7 @@ pub(crate) fn inject_for(
         overrides: &overrides,
     };
     warnings.extend(annotations.warnings.iter().cloned());
-    assemble(&mut injected, &input, &mut warnings);
+    assemble(&mut injected, &input, &layers, &mut warnings)?;
     let patch = json_patch::diff(original, &injected);
     Ok(Outcome::Injected(Box::new(Injected {
         pod: injected,
@@ -104,35 +109,61 @@ pub(crate) fn inject_for(
 }
 
 /// Puts everything into the stripped `pod`.
-fn assemble(pod: &mut Value, input: &Input<'_>, warnings: &mut Vec<String>) {
+fn assemble(
+    pod: &mut Value,
+    input: &Input<'_>,
+    layers: &[Layer],
+    warnings: &mut Vec<String>,
+) -> Result<(), Problem> {
+    let (mut bare, has_sidecar) = (pod.clone(), layers::has_sidecar(layers));
+    let mut slots = layers::lay(pod, input, layers, warnings)?;
+    let mut overrides = input.overrides.clone();
+    if !has_sidecar {
+        for (name, slot) in [(PROXY, &slots.proxy), (INIT, &slots.init)] {
+            if slot.is_none() {
+                overrides.put_back([pod, &mut bare], name);
+            }
+        }
+    } else {
+        metadata::name_default_container(pod);
+    }
+    if let Some(proxy) = &mut slots.proxy {
+        serve_through_agent(pod, proxy, input, warnings);
+    }
+    if has_sidecar {
+        pre_stop::pause(pod, input.settings.pre_stop_sleep);
+    }
+    let hold = input.annotations.config.hold_application_until_proxy_starts;
+    placement::place(pod, slots, &overrides, hold, warnings);
+    if has_sidecar {
+        metadata::label(pod, input.workload, &input.settings.network);
+    }
+    let status = SidecarStatus::of(&bare, pod, &input.settings.revision);
+    metadata::annotate(pod, &status, &overrides, &input.settings.injected_annotations);
+    Ok(())
+}
+
+/// Lets the agent serve the application's metrics and answer its probes.
+fn serve_through_agent(
+    pod: &mut Value,
+    proxy: &mut Value,
+    input: &Input<'_>,
+    warnings: &mut Vec<String>,
+) {
     let annotations = input.annotations;
-    let mut rendered = template::render(input);
-    metadata::name_default_container(pod);
     let status_port = annotations.config.status_port;
     if status_port != 0 && annotations.merge_metrics {
         let own = metrics::merge(pod, status_port, &annotations.scrape_targets, warnings);
         if !own.is_empty() {
-            set_env(
-                &mut rendered.proxy,
-                PROMETHEUS_ANNOTATIONS,
-                &Value::Object(own).to_string(),
-            );
+            set_env(proxy, PROMETHEUS_ANNOTATIONS, &Value::Object(own).to_string());
         }
     }
     if status_port != 0 && annotations.rewrite_probes {
         let probers = probes::rewrite(pod, status_port, annotations.native, warnings);
         if !probers.is_empty() {
-            set_env(
-                &mut rendered.proxy,
-                APP_PROBERS,
-                &Value::Object(probers).to_string(),
-            );
+            set_env(proxy, APP_PROBERS, &Value::Object(probers).to_string());
         }
     }
-    pre_stop::pause(pod, input.settings.pre_stop_sleep);
-    let status = placement::place(pod, rendered, input, warnings);
-    metadata::label(pod, input.workload, &input.settings.network);
-    metadata::annotate(pod, &status, input.overrides);
 }
 
 /// `pod` as its type; a template, which has neither version nor kind, is taken as well.

@@ -53,3 +53,8 @@ pub(crate) fn name_of(item: &Value) -> &str {
 pub(crate) fn to_json(object: &impl Serialize) -> Value {
     serde_json::to_value(object).expect("Kubernetes types have a JSON form")
 }
+
+/// An object without fields.
+pub(crate) fn empty() -> Value {
+    Value::Object(Map::new())
+}

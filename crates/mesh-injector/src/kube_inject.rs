@@ -7,7 +7,7 @@ use mesh_api::yaml;
 use serde_json::Value;
 
 use crate::inject::{Outcome, inject_for, inject_json};
-use crate::{Invalid, NamespaceFacts, Settings, Skip, Workload};
+use crate::{Invalid, NamespaceFacts, Problem, Settings, Skip, Workload};
 
 /// A manifest whose workloads are injected.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,7 +202,8 @@ fn inject_at(object: &Value, path: &str, settings: &Settings) -> Result<Outcome,
     );
     inject_for(pod, &workload, &namespace, settings).map_err(|mut invalid| {
         let prefix = path.trim_start_matches('/').replace('/', ".");
-        for problem in &mut invalid.problems {
+        let of_pod = |problem: &&mut Problem| !problem.place.starts_with("template ");
+        for problem in invalid.problems.iter_mut().filter(of_pod) {
             problem.place = format!("{prefix}.{}", problem.place);
         }
         invalid

@@ -7,6 +7,8 @@
 //! strip       what an earlier injection added is taken out again
 //! overrides   the user's own fields of injected containers are set aside
 //! template    istio-init, istio-proxy, their volumes and environment
+//! custom      the templates of the mesh's owner, for Go's templates (gotemplate)
+//! layers      which templates a pod gets, laid over it in their order (merge)
 //! placement   where the containers go: classic, proxy first, native sidecar
 //! rewrite     the application's probes and metrics, now served through the agent
 //! pre_stop    servers end a moment after their endpoints are taken away
@@ -20,13 +22,17 @@
 
 mod annotations;
 mod check;
+mod custom;
 mod decision;
+
 mod gotemplate;
 mod inject;
 mod invalid;
 mod json;
 mod kube_inject;
+mod layers;
 mod metadata;
+mod merge;
 mod metrics;
 mod namespace;
 mod overrides;
@@ -43,6 +49,7 @@ mod template;
 pub mod webhook;
 mod workload;
 
+pub use custom::Templates;
 pub use decision::{Decision, Skip, Why, decide};
 pub use inject::{Injected, Outcome, inject, inject_json};
 pub use invalid::{Invalid, Problem};

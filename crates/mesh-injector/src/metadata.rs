@@ -1,5 +1,7 @@
 //! Labels and annotations of an injected pod.
 
+use std::collections::BTreeMap;
+
 use mesh_api::annotation as name;
 use serde_json::{Map, Value};
 
@@ -43,9 +45,19 @@ pub(crate) fn name_default_container(pod: &mut Value) {
     }
 }
 
-/// Adds the annotations that say what was injected, and by which revision.
-pub(crate) fn annotate(pod: &mut Value, status: &SidecarStatus, overrides: &Overrides) {
+/// Adds the annotations that the mesh's owner wants, and those that say what was injected, and by which revision.
+pub(crate) fn annotate(
+    pod: &mut Value,
+    status: &SidecarStatus,
+    overrides: &Overrides,
+    wanted: &BTreeMap<String, String>,
+) {
     let annotations = json::object(pod, &["metadata", "annotations"]);
+    for (name, text) in wanted {
+        // At the end, also when it is there from an earlier injection.
+        annotations.shift_remove(name);
+        annotations.insert(name.clone(), text.as_str().into());
+    }
     if let Some(record) = overrides.record() {
         annotations.insert(name::PROXY_OVERRIDES.to_owned(), record.into());
     }

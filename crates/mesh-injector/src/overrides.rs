@@ -12,19 +12,12 @@ use mesh_api::manifest::typed_value;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::merge::key_of;
 use crate::template::{INIT, PROXY};
 use crate::{Problem, json};
 
 /// An image that leaves the choice to the template.
 const AUTO: &str = "auto";
-
-/// The lists whose elements are merged one by one, and the field that tells which belong together.
-const MERGED_LISTS: [(&str, &str); 4] = [
-    ("env", "name"),
-    ("ports", "containerPort"),
-    ("volumeMounts", "mountPath"),
-    ("volumeDevices", "devicePath"),
-];
 
 /// What a probe or a hook does: each has one of these.
 const HANDLERS: [&str; 5] = ["exec", "httpGet", "tcpSocket", "grpc", "sleep"];
@@ -93,6 +86,23 @@ impl Overrides {
         })
     }
 
+    /// Puts the containers of this name back into each of `pods`: nothing is injected that they could change.
+    pub(crate) fn put_back(&mut self, pods: [&mut Value; 2], name: &str) {
+        let [first, second] = pods;
+        let lists = [
+            (&mut self.containers, "containers"),
+            (&mut self.init_containers, "initContainers"),
+        ];
+        for (own, list) in lists {
+            let is_it = |container: &mut Value| json::name_of(container) == name;
+            let found: Vec<Value> = own.extract_if(.., is_it).collect();
+            if !found.is_empty() {
+                json::spec_list(first, list).extend(found.iter().cloned());
+                json::spec_list(second, list).extend(found);
+            }
+        }
+    }
+
     /// Names of containers that are overridden.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.containers
@@ -138,11 +148,7 @@ fn merge_field(base: &mut Map<String, Value>, name: &str, own: &Value) {
     if own.is_null() || name == "image" && own == AUTO {
         return;
     }
-    let key = MERGED_LISTS
-        .iter()
-        .find(|(list, _)| *list == name)
-        .map(|(_, key)| *key);
-    match (base.get_mut(name), own, key) {
+    match (base.get_mut(name), own, key_of(name)) {
         (Some(Value::Array(base)), Value::Array(own), Some(key)) => merge_list(base, own, key),
         (Some(base @ Value::Object(_)), Value::Object(_), _) => merge(base, own),
         _ => drop(base.insert(name.to_owned(), own.clone())),

@@ -3,9 +3,13 @@
 mod read; // from the texts of the ConfigMaps
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use mesh_api::k8s::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use mesh_api::mesh_config::MeshConfig;
+use serde_json::Value;
+
+use crate::custom::Templates;
 
 pub use read::{Texts, Unreadable};
 
@@ -53,6 +57,12 @@ pub struct Settings {
     pub capture: Capture,
     /// Requests and limits of both containers where the pod sets none.
     pub resources: Resources,
+    /// The templates beside the built-in one, and which of them pods get that name none.
+    pub templates: Templates,
+    /// Annotations that injected pods get.
+    pub injected_annotations: BTreeMap<String, String>,
+    /// The values of the installation over the defaults, as templates see them.
+    pub values: Arc<Value>,
 }
 
 impl Default for Settings {
@@ -78,6 +88,9 @@ impl Default for Settings {
             proxy_user: ProxyUser::Refuse,
             capture: Capture::default(),
             resources: Resources::default(),
+            templates: Templates::default(),
+            injected_annotations: BTreeMap::new(),
+            values: read::default_values(),
         }
     }
 }

@@ -1,12 +1,12 @@
-//! Manifests and what becomes of them: `golden/NAME.input.yaml` is injected with the default settings, and
-//! `NAME.output.yaml`, `NAME.messages.txt` or `NAME.errors.txt` say what must come out.
+//! Manifests and what becomes of them: `golden/NAME.input.yaml` is injected with the default settings, or those of
+//! `NAME.config.yaml` (key `config` of the ConfigMap), and `NAME.output.yaml`, `NAME.messages.txt` or `NAME.errors.txt` say what must come out.
 //!
 //! `UPDATE_GOLDEN=1 cargo test -p mesh-injector --test golden` writes them anew; read the difference before committing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mesh_injector::{KubeInjected, Refused, Settings, kube_inject};
+use mesh_injector::{KubeInjected, Refused, Settings, Texts, kube_inject};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
@@ -15,6 +15,18 @@ fn folder() -> PathBuf {
 fn input(name: &str) -> String {
     let path = folder().join(format!("{name}.input.yaml"));
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn settings(name: &str) -> Settings {
+    let path = folder().join(format!("{name}.config.yaml"));
+    let texts = Texts {
+        config: fs::read_to_string(&path).unwrap_or_default(),
+        ..Texts::default()
+    };
+    match Settings::read(&texts) {
+        Ok(read) => read.value,
+        Err(error) => panic!("{}: {error}: {}", path.display(), error.source),
+    }
 }
 
 /// Compares `actual` with the file, where empty means that there is none.
@@ -51,7 +63,7 @@ fn report(refused: &Refused) -> String {
 }
 
 fn run(name: &str) -> Result<(), String> {
-    let (text, messages, errors) = match kube_inject(&input(name), &Settings::default()) {
+    let (text, messages, errors) = match kube_inject(&input(name), &settings(name)) {
         Ok(KubeInjected { text, messages }) => (text, messages, Vec::new()),
         Err(refused) => (
             String::new(),
@@ -136,11 +148,11 @@ fn injecting_again_changes_nothing() {
         "prometheus",
         "hold",
         "overrides",
+        "templates",
+        "own-sidecar",
     ] {
-        let once = kube_inject(&input(name), &Settings::default())
-            .expect(name)
-            .text;
-        let twice = kube_inject(&once, &Settings::default()).expect(name).text;
+        let once = kube_inject(&input(name), &settings(name)).expect(name).text;
+        let twice = kube_inject(&once, &settings(name)).expect(name).text;
         assert_eq!(once, twice, "{name}");
     }
 }

@@ -30,7 +30,8 @@ Options (--set, or fields of a file):
   discovery, injector
                     .replicas (default 2), .resources, .arguments
   meshConfig        Istio's MeshConfig, such as meshConfig.accessLogFile=/dev/stdout
-  values            Istio's values, such as values.global.proxy.holdApplicationUntilProxyStarts=true";
+  values            Istio's values, such as values.global.proxy.holdApplicationUntilProxyStarts=true;
+                    templates of injection: values.sidecarInjectorWebhook.templates, .aliases, .defaultTemplates";
 
 const INSTALL: &str = "
 Examples:

@@ -28,7 +28,7 @@ pub(crate) struct KubeInject {
         value_name = "FILE"
     )]
     pub(crate) mesh_config: Option<PathBuf>,
-    /// Policy and selectors of injection, in YAML
+    /// Policy, selectors and templates of injection, in YAML
     #[arg(
         long = "injectConfigFile",
         alias = "inject-config-file",

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use mesh_api::mesh_config::{MeshConfig, Read};
+use mesh_injector::Settings;
 use serde_json::Value;
 
 use crate::args::{Install, Manifest, Uninstall, Wanted};
@@ -158,6 +159,7 @@ fn options(wanted: &Wanted) -> Result<Options, Failure> {
         options.revision.clone_from(revision);
     }
     check_mesh_config(&options)?;
+    check_injection(&options)?;
     Ok(options)
 }
 
@@ -167,6 +169,17 @@ fn check_mesh_config(options: &Options) -> Result<(), Failure> {
         .map_err(|error| Failure::bad_data(anyhow::Error::new(error).context("meshConfig")))?;
     warn(&read, "meshConfig");
     Ok(())
+}
+
+/// As [`check_mesh_config`]: what the injector could not read, such as a template.
+fn check_injection(options: &Options) -> Result<(), Failure> {
+    let webhook = "values.sidecarInjectorWebhook";
+    // The texts do not depend on the namespace as far as they can be mistaken.
+    match Settings::read(&manifest::injection(options, "istio-system")) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Failure::bad_data(anyhow::Error::new(error).context("values"))
+            .hint(format!("templates, aliases and defaultTemplates stand under {webhook}"))),
+    }
 }
 
 fn warn<T>(read: &Read<T>, place: &str) {

@@ -7,6 +7,7 @@ mod webhooks; // who is injected
 mod workloads; // deployments, services, budgets
 
 use mesh_api::{crd, yaml};
+use mesh_injector::Texts;
 use serde_json::{Value, json};
 
 use super::options::Options;
@@ -29,6 +30,11 @@ pub(crate) fn objects(options: &Options, namespace: &str) -> Vec<Value> {
         label(object, MANAGED.0, MANAGED.1);
     }
     objects
+}
+
+/// The settings of injection in the config maps of an installation.
+pub(crate) fn injection(options: &Options, namespace: &str) -> Texts {
+    settings::texts(&Plan { options, namespace })
 }
 
 /// Objects as one manifest.

@@ -21,7 +21,7 @@ const OURS: [&str; 7] = [
 ];
 
 /// Annotations that other steps of the injection read.
-const ELSEWHERE: [&str; 3] = [name::INJECT, name::STATUS, name::PROXY_OVERRIDES];
+const ELSEWHERE: [&str; 4] = [name::INJECT, name::STATUS, name::PROXY_OVERRIDES, name::TEMPLATES];
 
 pub(super) struct Reader<'a> {
     annotations: &'a BTreeMap<String, String>,

@@ -4,17 +4,21 @@
 //! Field names are Istio's. What is not executed here is listed, never dropped in silence.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
 
 use mesh_api::k8s::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use mesh_api::mesh_config::{Invalid, MeshConfig, Read, over};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{Images, Policy, Resources, Settings};
+use crate::custom::{SIDECAR, Templates};
+use crate::json;
 
 /// The texts; an empty one is all defaults.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Texts {
-    /// Policy and selectors (`config`), in YAML.
+    /// Policy, selectors, templates (`config`), in YAML.
     pub config: String,
     /// Values of the installation (`values`), in JSON or YAML.
     pub values: String,
@@ -43,11 +47,44 @@ impl Settings {
         let config: Config = part("injection config", &texts.config, &mut unknown)?;
         let values: Values = part("values", &texts.values, &mut unknown)?;
         let mesh: MeshConfig = part("mesh config", &texts.mesh, &mut unknown)?;
+        let templates = templates(&config, &mut unknown)?;
+        // A value that only templates read has an effect, if one names it.
+        unknown.retain(|field| match field.strip_prefix("values: ").and_then(|path| path.rsplit('.').next()) {
+            Some(name) => !config.templates.values().any(|text| text.contains(&format!(".{name}"))),
+            None => true,
+        });
+        let shown = over(&json::to_json(&values), &texts.values);
+        let shown = shown.map_err(|source| Unreadable { text: "values", source })?;
         Ok(Read {
-            value: compose(config, values, mesh),
+            value: Settings {
+                templates,
+                values: Arc::new(shown.value),
+                ..compose(config, values, mesh)
+            },
             unknown,
         })
     }
+}
+
+/// The values of an installation that sets none.
+pub(super) fn default_values() -> Arc<Value> {
+    static DEFAULTS: LazyLock<Arc<Value>> = LazyLock::new(|| Arc::new(json::to_json(&Values::default())));
+    DEFAULTS.clone()
+}
+
+fn templates(config: &Config, unknown: &mut Vec<String>) -> Result<Templates, Unreadable> {
+    const TEXT: &str = "injection config";
+    if config.templates.contains_key(SIDECAR) {
+        unknown.push(format!("{TEXT}: templates.{SIDECAR} (this template is built in)"));
+    }
+    let defaults = config.default_templates.clone();
+    Templates::read(&config.templates, config.aliases.clone(), defaults).map_err(|unusable| Unreadable {
+        text: TEXT,
+        source: Invalid::Field {
+            path: unusable.path,
+            message: unusable.message,
+        },
+    })
 }
 
 fn part<T: Serialize + for<'a> Deserialize<'a> + Default>(
@@ -85,6 +122,7 @@ fn compose(config: Config, values: Values, mut mesh: MeshConfig) -> Settings {
         policy: config.policy.unwrap_or(proxy.auto_inject).into(),
         never_inject: config.never_inject_selector,
         always_inject: config.always_inject_selector,
+        injected_annotations: config.injected_annotations,
         rewrite_app_probes: values.sidecar_injector_webhook.rewrite_app_http_probe,
         capture: proxy.capture(),
         resources: proxy.resources.clone().unwrap_or(defaults.resources),
@@ -104,6 +142,10 @@ struct Config {
     policy: Option<Switch>,
     never_inject_selector: Vec<LabelSelector>,
     always_inject_selector: Vec<LabelSelector>,
+    injected_annotations: BTreeMap<String, String>,
+    templates: BTreeMap<String, String>,
+    aliases: BTreeMap<String, Vec<String>>,
+    default_templates: Vec<String>,
 }
 
 /// `enabled` or `disabled`.

@@ -5,8 +5,10 @@ use mesh_api::k8s::api::core::v1::{
 };
 use mesh_model::env;
 
+use serde_json::Value;
+
 use super::Input;
-use crate::json::to_json;
+use crate::json::{self, to_json};
 
 /// JSON of the application's probes that the agent answers, by path.
 pub(crate) const APP_PROBERS: &str = env::ISTIO_KUBE_APP_PROBERS;
@@ -86,8 +88,18 @@ pub(super) fn metadata(input: &Input<'_>) -> Option<Vec<EnvVar>> {
 }
 
 /// Adds a variable to a rendered container.
-pub(crate) fn set(container: &mut Container, name: &str, text: &str) {
-    put(container.env.get_or_insert_default(), value(name, text));
+pub(crate) fn set(container: &mut Value, name: &str, text: &str) {
+    let list = json::object(container, &[]).entry("env").or_insert(Value::Null);
+    if !list.is_array() {
+        *list = Value::Array(Vec::new());
+    }
+    let variable = to_json(&value(name, text));
+    if let Some(list) = list.as_array_mut() {
+        match list.iter_mut().find(|one| json::name_of(one) == name) {
+            Some(one) => *one = variable,
+            None => list.push(variable),
+        }
+    }
 }
 
 /// The application's containers: those that run beside the proxy for the life of the pod.

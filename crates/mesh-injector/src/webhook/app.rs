@@ -80,7 +80,7 @@ impl App {
         };
         let live = app.webhook.live.clone();
         app.tasks
-            .spawn("settings", reader.run(live, app.shutdown.clone()));
+            .spawn("settings", reader.run(live, app.webhook.metrics.clone(), app.shutdown.clone()));
         let roots = app.follow_roots(client.as_ref());
         let serving = app.keep_certificate(&roots)?;
         if let Some(client) = client {

@@ -14,7 +14,7 @@ use mesh_runtime::{
 #[derive(Debug, Clone, clap::Parser)]
 #[command(name = "mesh-injector", version, max_term_width = 120, after_help = AFTER_HELP)]
 pub struct Command {
-    /// Policy and selectors (key `config` of the ConfigMap istio-sidecar-injector).
+    /// Policy, selectors, templates (key `config` of the ConfigMap istio-sidecar-injector).
     #[arg(
         long = "injectConfigFile",
         default_value = "/etc/istio/inject/config",

@@ -17,6 +17,7 @@ use std::{
 use arc_swap::ArcSwap;
 use mesh_runtime::shutdown::Shutdown;
 
+use super::metrics::Metrics;
 use crate::{ProxyUser, Settings, Texts, Unreadable};
 
 /// How often files are looked at. The kubelet swaps a mounted ConfigMap as a whole, so a half-written one is not seen.
@@ -25,7 +26,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// The files; one that has not existed yet is all defaults.
 #[derive(Debug, Clone)]
 pub struct Files {
-    /// Policy and selectors.
+    /// Policy, selectors, templates.
     pub config: PathBuf,
     /// Values of the installation.
     pub values: PathBuf,
@@ -140,17 +141,17 @@ impl Reader {
     }
 
     /// Keeps `live` up to date until the end.
-    pub async fn run(mut self, live: Arc<Live>, shutdown: Shutdown) {
+    pub async fn run(mut self, live: Arc<Live>, metrics: Arc<Metrics>, shutdown: Shutdown) {
         loop {
             tokio::select! {
-                () = tokio::time::sleep(INTERVAL) => self.look(&live),
+                () = tokio::time::sleep(INTERVAL) => self.look(&live, &metrics),
                 () = shutdown.begun() => return,
             }
         }
     }
 
     /// Looks once; each change, and each new mistake, is logged once.
-    fn look(&mut self, live: &Live) {
+    fn look(&mut self, live: &Live, metrics: &Metrics) {
         let texts = self.files.read(&mut self.seen);
         let now = match &texts {
             Ok(texts) => Ok(texts.clone()),
@@ -162,9 +163,12 @@ impl Reader {
         match texts.and_then(|texts| Ok(self.overrides.read(&texts)?)) {
             Ok(settings) => {
                 live.settings.store(Arc::new(settings));
+                metrics.settings_stale.set(0);
                 tracing::info!("the settings of injection have changed");
             }
             Err(error) => {
+                metrics.settings_stale.set(1);
+                metrics.settings_refused.increment();
                 let error = anyhow::Error::new(error);
                 tracing::error!(
                     error = format!("{error:#}"),
@@ -232,20 +236,35 @@ mod tests {
             Reader::open(files, Overrides::default()).expect("no files are defaults");
         assert_eq!(settings, Settings::default());
         let live = Live::new(settings, Kubelets::default());
+        let metrics = Metrics::default();
 
         std::fs::write(path("mesh"), "trustDomain: a\n").expect("written");
-        reader.look(&live);
+        reader.look(&live, &metrics);
         assert_eq!(live.settings().mesh.trust_domain, "a");
 
         std::fs::write(path("values"), "{").expect("written");
         std::fs::write(path("mesh"), "trustDomain: b\n").expect("written");
-        reader.look(&live);
+        reader.look(&live, &metrics);
         assert_eq!(live.settings().mesh.trust_domain, "a");
 
         std::fs::write(path("values"), "{\"revision\": \"r\"}").expect("written");
-        reader.look(&live);
+        reader.look(&live, &metrics);
         let now = live.settings();
         assert_eq!((&*now.mesh.trust_domain, &*now.revision), ("b", "r"));
+
+        std::fs::write(path("config"), "templates:\n  mine: |\n    a: {{ nothing }}\n").expect("written");
+        std::fs::write(path("mesh"), "trustDomain: c\n").expect("written");
+        reader.look(&live, &metrics);
+        reader.look(&live, &metrics);
+        assert_eq!(live.settings().mesh.trust_domain, "b");
+        let text = metrics.text();
+        assert!(text.contains("mesh_injector_settings_stale 1\n"), "{text}");
+        assert!(text.contains("mesh_injector_settings_refused_total 2\n"), "{text}");
+
+        std::fs::write(path("config"), "templates:\n  mine: |\n    metadata: {}\n").expect("written");
+        reader.look(&live, &metrics);
+        assert_eq!(live.settings().mesh.trust_domain, "c");
+        assert!(metrics.text().contains("mesh_injector_settings_stale 0\n"));
     }
 
     #[test]
@@ -260,14 +279,15 @@ mod tests {
         std::fs::write(path("config"), "policy: disabled\n").expect("written");
         let (mut reader, settings) = Reader::open(files, Overrides::default()).expect("readable");
         let live = Live::new(settings, Kubelets::default());
+        let metrics = Metrics::default();
         // One that came after the start, too.
         std::fs::write(path("mesh"), "trustDomain: a\n").expect("written");
-        reader.look(&live);
+        reader.look(&live, &metrics);
         for name in ["config", "mesh"] {
             let text = std::fs::read(path(name)).expect("there");
             std::fs::remove_file(path(name)).expect("removed");
             std::fs::write(path("values"), format!("revision: without-{name}\n")).expect("written");
-            reader.look(&live);
+            reader.look(&live, &metrics);
             let error = reader.last.as_ref().expect_err("that is said");
             assert!(
                 error.contains(&format!("{name} has disappeared")),
@@ -282,7 +302,7 @@ mod tests {
             std::fs::write(path(name), text).expect("written");
         }
         std::fs::write(path("config"), "").expect("written");
-        reader.look(&live);
+        reader.look(&live, &metrics);
         assert_eq!(live.settings().policy, crate::Policy::Enabled);
     }
 

@@ -25,6 +25,10 @@ pub struct Metrics {
     pub handshake_failures: Counter,
     /// Patches of our webhook configuration.
     pub registrations: Counter,
+    /// Settings that could not be read.
+    pub settings_refused: Counter,
+    /// 1 while the settings that are there cannot be read, and older ones are in force.
+    pub settings_stale: Gauge,
 }
 
 impl Default for Metrics {
@@ -39,6 +43,8 @@ impl Default for Metrics {
             certificates: Counter::default(),
             handshake_failures: Counter::default(),
             registrations: Counter::default(),
+            settings_refused: Counter::default(),
+            settings_stale: Gauge::default(),
         }
     }
 }
@@ -103,6 +109,11 @@ impl Metrics {
                 "Patches of our webhook configuration.",
                 &self.registrations,
             ),
+            (
+                "mesh_injector_settings_refused_total",
+                "Changes of the settings that could not be read.",
+                &self.settings_refused,
+            ),
         ];
         let mut text = Text::default();
         for (name, help, counter) in counters {
@@ -113,6 +124,12 @@ impl Metrics {
             "End of the serving certificate.",
             &[],
             self.certificate_end.get(),
+        );
+        text.gauge(
+            "mesh_injector_settings_stale",
+            "1 while older settings are in force, because the newest cannot be read.",
+            &[],
+            self.settings_stale.get(),
         );
         text.histogram(
             "sidecar_injection_time_seconds",

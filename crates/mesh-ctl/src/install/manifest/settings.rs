@@ -1,25 +1,58 @@
 //! The config maps: the mesh's settings, and those of injection, under Istio's names and keys.
 
 use mesh_api::yaml;
+use mesh_injector::Texts;
 use serde_json::{Map, Value, json};
 
 use super::Plan;
 
+/// Options among `values.sidecarInjectorWebhook` that are settings of the key `config`.
+const CONFIG: [&str; 6] = [
+    "neverInjectSelector",
+    "alwaysInjectSelector",
+    "injectedAnnotations",
+    "templates",
+    "aliases",
+    "defaultTemplates",
+];
+
+/// The texts that the config maps hold, as the injector reads them.
+pub(super) fn texts(plan: &Plan<'_>) -> Texts {
+    Texts {
+        config: yaml::to_string(&config(plan)),
+        values: format!("{:#}\n", values(plan)),
+        mesh: yaml::to_string(&mesh(plan)),
+    }
+}
+
 pub(super) fn objects(plan: &Plan<'_>) -> Vec<Value> {
     let suffix = plan.options.suffix();
-    let config =
-        json!({"policy": "enabled", "neverInjectSelector": [], "alwaysInjectSelector": []});
+    let Texts { config, values, mesh } = texts(plan);
     let map = |name: String, data: Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": plan.metadata(&name), "data": data});
     vec![
         map(
             format!("istio{suffix}"),
-            json!({"mesh": yaml::to_string(&mesh(plan))}),
+            json!({"mesh": mesh}),
         ),
         map(
             plan.injector(),
-            json!({"config": yaml::to_string(&config), "values": format!("{:#}\n", values(plan))}),
+            json!({"config": config, "values": values}),
         ),
     ]
+}
+
+/// Policy, selectors and templates, from Istio's values for them.
+fn config(plan: &Plan<'_>) -> Value {
+    let mut config =
+        json!({"policy": "enabled", "neverInjectSelector": [], "alwaysInjectSelector": []});
+    let webhook = &plan.options.values["sidecarInjectorWebhook"];
+    for name in CONFIG {
+        match &webhook[name] {
+            Value::Null => {}
+            set => config[name] = set.clone(),
+        }
+    }
+    config
 }
 
 /// What the user sets, over what follows from where the control plane is.
@@ -51,7 +84,8 @@ fn values(plan: &Plan<'_>) -> Value {
             .get_mut("sidecarInjectorWebhook")
             .and_then(Value::as_object_mut)
         {
-            webhook.retain(|name, _| !super::webhooks::OPTIONS.contains(&name.as_str()));
+            let elsewhere = [&super::webhooks::OPTIONS[..], &CONFIG].concat();
+            webhook.retain(|name, _| !elsewhere.contains(&name.as_str()));
         }
     }
     values

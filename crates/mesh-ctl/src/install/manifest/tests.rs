@@ -177,6 +177,28 @@ fn the_injector_reads_its_config_map_as_it_was_meant() {
 }
 
 #[test]
+fn templates_of_the_options_reach_the_injector() {
+    let file = "values:\n  sidecarInjectorWebhook:\n    defaultTemplates: [all]\n    aliases: {all: [sidecar, mine]}\n    templates:\n      \
+                mine: |\n        metadata:\n          labels: {hub: \"{{ .Values.global.hub }}\"}\n";
+    let options = Options::default().file(file).expect("options").value;
+    let options = options.set("hub=reg").expect("an option");
+    let read = Settings::read(&injection(&options, "mesh")).expect("readable");
+    assert_eq!(read.unknown, [""; 0]);
+    let pod = json!({"spec": {"containers": [{"name": "app"}]}});
+    let namespace = mesh_injector::NamespaceFacts::named("shop");
+    let outcome = mesh_injector::inject_json(&pod, &namespace, &read.value).expect("injected");
+    let mesh_injector::Outcome::Injected(injected) = outcome else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!(injected.pod["metadata"]["labels"]["hub"], "reg");
+    assert_eq!(injected.pod["spec"]["containers"][1]["name"], "istio-proxy");
+
+    let broken = options.set("values.sidecarInjectorWebhook.templates.mine={{ if }}");
+    let error = Settings::read(&injection(&broken.expect("an option"), "mesh")).expect_err("a mistake");
+    assert!(error.source.to_string().contains("templates.mine"), "{error:?}");
+}
+
+#[test]
 fn the_manifest_reads_back() {
     let all = default();
     let text = text(&all);
