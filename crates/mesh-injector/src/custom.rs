@@ -50,9 +50,13 @@ impl PartialEq for Templates {
     fn eq(&self, other: &Self) -> bool {
         let texts = |templates: &Self| -> Vec<(String, String)> {
             let pairs = templates.named.iter();
-            pairs.map(|(name, template)| (name.clone(), template.text.clone())).collect()
+            pairs
+                .map(|(name, template)| (name.clone(), template.text.clone()))
+                .collect()
         };
-        texts(self) == texts(other) && self.aliases == other.aliases && self.defaults == other.defaults
+        texts(self) == texts(other)
+            && self.aliases == other.aliases
+            && self.defaults == other.defaults
     }
 }
 
@@ -102,12 +106,21 @@ impl Templates {
             aliases,
             defaults,
         };
-        let aliases = templates.aliases.iter().map(|(name, all)| (format!("aliases.{name}"), all));
+        let aliases = templates
+            .aliases
+            .iter()
+            .map(|(name, all)| (format!("aliases.{name}"), all));
         for (path, names) in aliases {
             templates.check(path, names)?;
         }
-        let defaults = templates.defaults.iter().flat_map(|name| templates.expand(name));
-        templates.check("defaultTemplates".into(), &defaults.cloned().collect::<Vec<_>>())?;
+        let defaults = templates
+            .defaults
+            .iter()
+            .flat_map(|name| templates.expand(name));
+        templates.check(
+            "defaultTemplates".into(),
+            &defaults.cloned().collect::<Vec<_>>(),
+        )?;
         Ok(templates)
     }
 
@@ -117,7 +130,10 @@ impl Templates {
             let message = format!("{} templates are more than {MOST}", names.len());
             return Err(Unusable { path, message });
         }
-        match names.iter().find(|name| *name != SIDECAR && !self.named.contains_key(*name)) {
+        match names
+            .iter()
+            .find(|name| *name != SIDECAR && !self.named.contains_key(*name))
+        {
             None => Ok(()),
             Some(name) => Err(Unusable {
                 path,
@@ -128,11 +144,17 @@ impl Templates {
 
     /// The templates that a name stands for; aliases of aliases are none.
     fn expand<'a>(&'a self, name: &'a String) -> &'a [String] {
-        self.aliases.get(name).map_or(std::slice::from_ref(name), Vec::as_slice)
+        self.aliases
+            .get(name)
+            .map_or(std::slice::from_ref(name), Vec::as_slice)
     }
 
     fn known(&self) -> String {
-        let names = self.named.keys().chain(self.aliases.keys()).map(String::as_str);
+        let names = self
+            .named
+            .keys()
+            .chain(self.aliases.keys())
+            .map(String::as_str);
         let mut names: Vec<&str> = names.chain([SIDECAR]).collect();
         names.sort_unstable();
         names.dedup();
@@ -140,14 +162,22 @@ impl Templates {
     }
 
     /// The templates of a pod, in their order.
-    pub(crate) fn choose(&self, annotations: &BTreeMap<String, String>) -> Result<Vec<Layer>, Problem> {
+    pub(crate) fn choose(
+        &self,
+        annotations: &BTreeMap<String, String>,
+    ) -> Result<Vec<Layer>, Problem> {
         let built_in = [SIDECAR.to_owned()];
         let wanted: Vec<String> = match (annotations.get(TEMPLATES), self.defaults.as_slice()) {
-            (Some(text), _) => text.split(',').take(MOST + 1).map(|name| name.trim().to_owned()).collect(),
+            (Some(text), _) => text
+                .split(',')
+                .take(MOST + 1)
+                .map(|name| name.trim().to_owned())
+                .collect(),
             (None, []) => built_in.to_vec(),
             (None, defaults) => defaults.to_vec(),
         };
-        let mistake = |message: String| Problem::new(format!("metadata.annotations[{TEMPLATES}]"), message);
+        let mistake =
+            |message: String| Problem::new(format!("metadata.annotations[{TEMPLATES}]"), message);
         let names: Vec<&String> = wanted.iter().flat_map(|name| self.expand(name)).collect();
         if names.len() > MOST {
             return Err(mistake(format!("more than {MOST} templates are named")));
@@ -183,9 +213,14 @@ impl Renderer {
     }
 
     /// What the template makes: a part of a pod. Nothing is an empty one.
-    pub(crate) fn render(&mut self, custom: &Custom, warnings: &mut Vec<String>) -> Result<Value, Problem> {
+    pub(crate) fn render(
+        &mut self,
+        custom: &Custom,
+        warnings: &mut Vec<String>,
+    ) -> Result<Value, Problem> {
         let output = custom.template.program.run(&self.data, &mut self.budget);
-        let output = output.map_err(|error| custom.problem(&format!(", line {}", error.line), error.message))?;
+        let output = output
+            .map_err(|error| custom.problem(&format!(", line {}", error.line), error.message))?;
         if let Some(line) = output.no_value {
             warnings.push(format!(
                 "template {}, line {line}: there is no such value, and `<no value>` is what it gives",
@@ -198,7 +233,14 @@ impl Renderer {
         let part = yaml::from_str::<Value>(&output.text);
         let part = part.map_err(|error| {
             let around = output.text.lines().nth(error.line - 1).unwrap_or_default();
-            custom.problem("", format!("what it gives is not YAML: line {}, `{:.100}`: {error}", error.line, around.trim()))
+            custom.problem(
+                "",
+                format!(
+                    "what it gives is not YAML: line {}, `{:.100}`: {error}",
+                    error.line,
+                    around.trim()
+                ),
+            )
         })?;
         custom.check(&part)?;
         Ok(if part.is_null() { json::empty() } else { part })
@@ -213,7 +255,12 @@ impl Custom {
 
     /// Lays `part`, which it made, over `base`.
     pub(crate) fn merge(&self, base: &mut Value, part: Value, place: &str) -> Result<(), Problem> {
-        let refuse = |Mistake { place, message }| self.problem("", format!("what it gives is not a pod: {place}: {message}"));
+        let refuse = |Mistake { place, message }| {
+            self.problem(
+                "",
+                format!("what it gives is not a pod: {place}: {message}"),
+            )
+        };
         merge::merge(base, part, place).map_err(refuse)
     }
 
@@ -233,7 +280,9 @@ impl Custom {
         match fields.keys().find(|name| !FIELDS.contains(&name.as_str())) {
             None => Ok(()),
             Some(name) => {
-                let message = format!("what it gives is not a pod: {name}: no field of one; containers stand under `spec`, labels under `metadata`");
+                let message = format!(
+                    "what it gives is not a pod: {name}: no field of one; containers stand under `spec`, labels under `metadata`"
+                );
                 Err(self.problem("", message))
             }
         }

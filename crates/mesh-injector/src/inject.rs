@@ -6,12 +6,12 @@ use mesh_api::manifest::{Reason, typed_value};
 use serde_json::Value;
 
 use crate::annotations::Annotations;
-use crate::overrides::Overrides;
 use crate::custom::Layer;
+use crate::overrides::Overrides;
 use crate::template::{APP_PROBERS, INIT, Input, PROMETHEUS_ANNOTATIONS, PROXY, set_env};
 use crate::{
-    Decision, Invalid, NamespaceFacts, Problem, Settings, SidecarStatus, Skip, Why, Workload, check,
-    decide, json, layers, metadata, metrics, placement, pre_stop, probes, strip,
+    Decision, Invalid, NamespaceFacts, Problem, Settings, SidecarStatus, Skip, Why, Workload,
+    check, decide, json, layers, metadata, metrics, placement, pre_stop, probes, strip,
 };
 
 /// What became of a pod.
@@ -80,7 +80,9 @@ pub(crate) fn inject_for(
     let pod = typed(&injected)?;
     let written = pod.metadata.annotations.clone().unwrap_or_default();
     let layers = settings.templates.choose(&written);
-    let layers = layers.map_err(|problem| problems.push(problem)).unwrap_or_default();
+    let layers = layers
+        .map_err(|problem| problems.push(problem))
+        .unwrap_or_default();
     if layers::has_sidecar(&layers) || pod.spec.is_none() {
         check::check(&pod, settings, &mut problems, &mut warnings);
     }
@@ -139,7 +141,12 @@ fn assemble(
         metadata::label(pod, input.workload, &input.settings.network);
     }
     let status = SidecarStatus::of(&bare, pod, &input.settings.revision);
-    metadata::annotate(pod, &status, &overrides, &input.settings.injected_annotations);
+    metadata::annotate(
+        pod,
+        &status,
+        &overrides,
+        &input.settings.injected_annotations,
+    );
     Ok(())
 }
 
@@ -155,7 +162,11 @@ fn serve_through_agent(
     if status_port != 0 && annotations.merge_metrics {
         let own = metrics::merge(pod, status_port, &annotations.scrape_targets, warnings);
         if !own.is_empty() {
-            set_env(proxy, PROMETHEUS_ANNOTATIONS, &Value::Object(own).to_string());
+            set_env(
+                proxy,
+                PROMETHEUS_ANNOTATIONS,
+                &Value::Object(own).to_string(),
+            );
         }
     }
     if status_port != 0 && annotations.rewrite_probes {

@@ -67,7 +67,12 @@ impl Slots {
         let rendered = template::render(input);
         let refuse = |mistake: merge::Mistake| Problem::new(mistake.place, mistake.message);
         if let Some(init) = &rendered.init {
-            merge::merge(self.init.get_or_insert(Value::Null), json::to_json(init), INIT).map_err(refuse)?;
+            merge::merge(
+                self.init.get_or_insert(Value::Null),
+                json::to_json(init),
+                INIT,
+            )
+            .map_err(refuse)?;
         }
         let proxy = json::to_json(&rendered.proxy);
         merge::merge(self.proxy.get_or_insert(Value::Null), proxy, PROXY).map_err(refuse)?;
@@ -76,7 +81,12 @@ impl Slots {
             json::spec_list(pod, "initContainers");
         }
         let mut part = json!({"spec": {"volumes": json::to_json(&rendered.volumes)}});
-        let secrets: Vec<Value> = input.settings.image_pull_secrets.iter().map(|name| json!({"name": name})).collect();
+        let secrets: Vec<Value> = input
+            .settings
+            .image_pull_secrets
+            .iter()
+            .map(|name| json!({"name": name}))
+            .collect();
         if !secrets.is_empty() {
             part["spec"]["imagePullSecrets"] = secrets.into();
         }
@@ -84,7 +94,12 @@ impl Slots {
     }
 
     /// Takes what a template says of the containers with a place of their own out of its `part`.
-    fn take(&mut self, part: &mut Value, custom: &Custom, has_sidecar: bool) -> Result<(), Problem> {
+    fn take(
+        &mut self,
+        part: &mut Value,
+        custom: &Custom,
+        has_sidecar: bool,
+    ) -> Result<(), Problem> {
         for list in LISTS {
             let spec = part.get_mut("spec").and_then(Value::as_object_mut);
             let Some((spec, Value::Array(items))) = spec.and_then(|spec| {
@@ -115,7 +130,11 @@ impl Slots {
             _ => &mut self.init,
         };
         let mut holder = json!({"containers": slot.take().into_iter().collect::<Vec<_>>()});
-        custom.merge(&mut holder, json!({"containers": [item]}), &format!("spec.{list}"))?;
+        custom.merge(
+            &mut holder,
+            json!({"containers": [item]}),
+            &format!("spec.{list}"),
+        )?;
         *slot = holder["containers"].as_array_mut().and_then(Vec::pop);
         Ok(())
     }
@@ -149,7 +168,11 @@ fn keep_users(pod: &mut Value, bare: &Value) {
         };
         for container in own {
             let same = |other: &&mut Value| json::name_of(other) == json::name_of(container);
-            if let Some(changed) = now.iter_mut().find(same).filter(|changed| *changed != container) {
+            if let Some(changed) = now
+                .iter_mut()
+                .find(same)
+                .filter(|changed| *changed != container)
+            {
                 // A container that the API server has taken has names where they are needed; one that has none stays as it is.
                 let mut both = changed.clone();
                 *changed = match merge::merge(&mut both, container.clone(), "") {

@@ -63,13 +63,22 @@ pub(crate) fn merge(base: &mut Value, patch: Value, place: &str) -> Result<(), M
     }
     let fields = json::object(base, &[]);
     for (name, value) in patch {
-        let place = if place.is_empty() { name.clone() } else { format!("{place}.{name}") };
+        let place = if place.is_empty() {
+            name.clone()
+        } else {
+            format!("{place}.{name}")
+        };
         merge_field(fields, &name, value, &place)?;
     }
     Ok(())
 }
 
-fn merge_field(base: &mut Map<String, Value>, name: &str, value: Value, place: &str) -> Result<(), Mistake> {
+fn merge_field(
+    base: &mut Map<String, Value>,
+    name: &str,
+    value: Value,
+    place: &str,
+) -> Result<(), Mistake> {
     match (value, key_of(name)) {
         (Value::Null, Some(_)) => {}
         (Value::Null, None) if KEPT_MAPS.contains(&name) => {}
@@ -83,7 +92,9 @@ fn merge_field(base: &mut Map<String, Value>, name: &str, value: Value, place: &
                 merge_list(list, items, key, name == "env", place)?;
             }
         }
-        (value @ Value::Object(_), _) => merge(base.entry(name).or_insert(Value::Null), value, place)?,
+        (value @ Value::Object(_), _) => {
+            merge(base.entry(name).or_insert(Value::Null), value, place)?
+        }
         (value, _) => drop(base.insert(name.to_owned(), value)),
     }
     Ok(())
@@ -147,7 +158,11 @@ fn directive(fields: &mut Map<String, Value>, place: &str) -> Result<Directive, 
             Some("merge") => Directive::Merge,
             Some("replace") => Directive::Replace,
             Some("delete") => Directive::Delete,
-            _ => return Err(mistake(format!("{DIRECTIVE} is merge, replace or delete, not {value}"))),
+            _ => {
+                return Err(mistake(format!(
+                    "{DIRECTIVE} is merge, replace or delete, not {value}"
+                )));
+            }
         },
     };
     match fields.keys().find(|name| name.starts_with('$')) {
@@ -163,7 +178,8 @@ mod tests {
     use super::*;
 
     fn merged(mut base: Value, patch: Value) -> Result<Value, String> {
-        merge(&mut base, patch, "").map_err(|mistake| format!("{}: {}", mistake.place, mistake.message))?;
+        merge(&mut base, patch, "")
+            .map_err(|mistake| format!("{}: {}", mistake.place, mistake.message))?;
         Ok(base)
     }
 
@@ -192,29 +208,76 @@ mod tests {
         let base = json!({"metadata": {"labels": {"a": "1", "b": "2"}}, "spec": {"hostname": "h",
             "containers": [{"name": "a", "image": "i", "resources": {"limits": {"cpu": "1"}}}, {"name": "b", "image": "i"}]}});
         let rows = [
-            (json!({"spec": {"hostname": null}}), "/spec/hostname", Value::Null),
-            (json!({"metadata": {"labels": {"a": null}}}), "/metadata/labels", json!({"b": "2"})),
-            (json!({"metadata": {"labels": null}}), "/metadata/labels", json!({"a": "1", "b": "2"})),
-            (json!({"spec": {"containers": null}}), "/spec/containers/1/name", json!("b")),
-            (json!({"spec": {"containers": [{"name": "a", "$patch": "delete"}]}}), "/spec/containers/0/name", json!("b")),
-            (json!({"spec": {"containers": [{"name": "a", "$patch": "replace"}]}}), "/spec/containers/0", json!({"name": "a"})),
-            (json!({"spec": {"containers": [{"$patch": "replace"}, {"name": "c"}]}}), "/spec/containers", json!([{"name": "c"}])),
-            (json!({"spec": {"containers": [{"name": "a", "resources": {"$patch": "replace", "limits": {}}}]}}),
-             "/spec/containers/0/resources", json!({"limits": {}})),
+            (
+                json!({"spec": {"hostname": null}}),
+                "/spec/hostname",
+                Value::Null,
+            ),
+            (
+                json!({"metadata": {"labels": {"a": null}}}),
+                "/metadata/labels",
+                json!({"b": "2"}),
+            ),
+            (
+                json!({"metadata": {"labels": null}}),
+                "/metadata/labels",
+                json!({"a": "1", "b": "2"}),
+            ),
+            (
+                json!({"spec": {"containers": null}}),
+                "/spec/containers/1/name",
+                json!("b"),
+            ),
+            (
+                json!({"spec": {"containers": [{"name": "a", "$patch": "delete"}]}}),
+                "/spec/containers/0/name",
+                json!("b"),
+            ),
+            (
+                json!({"spec": {"containers": [{"name": "a", "$patch": "replace"}]}}),
+                "/spec/containers/0",
+                json!({"name": "a"}),
+            ),
+            (
+                json!({"spec": {"containers": [{"$patch": "replace"}, {"name": "c"}]}}),
+                "/spec/containers",
+                json!([{"name": "c"}]),
+            ),
+            (
+                json!({"spec": {"containers": [{"name": "a", "resources": {"$patch": "replace", "limits": {}}}]}}),
+                "/spec/containers/0/resources",
+                json!({"limits": {}}),
+            ),
         ];
         for (patch, pointer, expected) in rows {
             let merged = merged(base.clone(), patch.clone()).expect("a patch");
-            assert_eq!(merged.pointer(pointer).unwrap_or(&Value::Null), &expected, "{patch}");
+            assert_eq!(
+                merged.pointer(pointer).unwrap_or(&Value::Null),
+                &expected,
+                "{patch}"
+            );
         }
     }
 
     #[test]
     fn mistakes_have_their_place() {
         let rows = [
-            (json!({"spec": {"containers": [{"image": "x"}]}}), "spec.containers[0]: an element must have the field `name`"),
-            (json!({"spec": {"volumes": ["x"]}}), "spec.volumes[0]: an element must have the field `name`"),
-            (json!({"spec": {"$patch": "away"}}), "spec: $patch is merge, replace or delete, not \"away\""),
-            (json!({"spec": {"$setElementOrder/containers": []}}), "spec: the directive `$setElementOrder/containers` is not supported"),
+            (
+                json!({"spec": {"containers": [{"image": "x"}]}}),
+                "spec.containers[0]: an element must have the field `name`",
+            ),
+            (
+                json!({"spec": {"volumes": ["x"]}}),
+                "spec.volumes[0]: an element must have the field `name`",
+            ),
+            (
+                json!({"spec": {"$patch": "away"}}),
+                "spec: $patch is merge, replace or delete, not \"away\"",
+            ),
+            (
+                json!({"spec": {"$setElementOrder/containers": []}}),
+                "spec: the directive `$setElementOrder/containers` is not supported",
+            ),
         ];
         for (patch, expected) in rows {
             assert_eq!(merged(json!({}), patch), Err(expected.to_owned()));

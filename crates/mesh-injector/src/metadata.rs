@@ -54,15 +54,19 @@ pub(crate) fn annotate(
 ) {
     let annotations = json::object(pod, &["metadata", "annotations"]);
     for (name, text) in wanted {
-        // At the end, also when it is there from an earlier injection.
-        annotations.shift_remove(name);
-        annotations.insert(name.clone(), text.as_str().into());
+        put_last(annotations, name, text);
     }
     if let Some(record) = overrides.record() {
         annotations.insert(name::PROXY_OVERRIDES.to_owned(), record.into());
     }
-    annotations.insert(name::REVISION.to_owned(), status.revision.as_str().into());
+    put_last(annotations, name::REVISION, &status.revision);
     annotations.insert(name::STATUS.to_owned(), status.to_json().into());
+}
+
+/// At the end also if it is there, from a template or an earlier injection: injecting again changes nothing.
+fn put_last(map: &mut Map<String, Value>, name: &str, value: &str) {
+    map.shift_remove(name);
+    map.insert(name.to_owned(), value.into());
 }
 
 fn set_absent(map: &mut Map<String, Value>, name: &str, value: &str) {

@@ -30,8 +30,14 @@ impl SidecarStatus {
     /// What `injected` has and `bare` has not.
     pub(crate) fn of(bare: &Value, injected: &Value, revision: &str) -> Self {
         let names = |pod: &Value, list: &str| -> Vec<String> {
-            let items = pod.pointer(&format!("/spec/{list}")).and_then(Value::as_array);
-            items.into_iter().flatten().map(|item| json::name_of(item).to_owned()).collect()
+            let items = pod
+                .pointer(&format!("/spec/{list}"))
+                .and_then(Value::as_array);
+            items
+                .into_iter()
+                .flatten()
+                .map(|item| json::name_of(item).to_owned())
+                .collect()
         };
         let added = |list: &str| {
             let before = names(bare, list);

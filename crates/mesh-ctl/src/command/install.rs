@@ -177,8 +177,11 @@ fn check_injection(options: &Options) -> Result<(), Failure> {
     // The texts do not depend on the namespace as far as they can be mistaken.
     match Settings::read(&manifest::injection(options, "istio-system")) {
         Ok(_) => Ok(()),
-        Err(error) => Err(Failure::bad_data(anyhow::Error::new(error).context("values"))
-            .hint(format!("templates, aliases and defaultTemplates stand under {webhook}"))),
+        Err(error) => Err(
+            Failure::bad_data(anyhow::Error::new(error).context("values")).hint(format!(
+                "templates, aliases and defaultTemplates stand under {webhook}"
+            )),
+        ),
     }
 }
 

@@ -21,7 +21,12 @@ const OURS: [&str; 7] = [
 ];
 
 /// Annotations that other steps of the injection read.
-const ELSEWHERE: [&str; 4] = [name::INJECT, name::STATUS, name::PROXY_OVERRIDES, name::TEMPLATES];
+const ELSEWHERE: [&str; 4] = [
+    name::INJECT,
+    name::STATUS,
+    name::PROXY_OVERRIDES,
+    name::TEMPLATES,
+];
 
 pub(super) struct Reader<'a> {
     annotations: &'a BTreeMap<String, String>,

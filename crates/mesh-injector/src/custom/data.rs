@@ -76,10 +76,19 @@ pub(super) fn of(input: &Input<'_>) -> Result<Value, String> {
 /// Worker threads of the proxy: as set, else as many as its CPU limit, or request, rounded up; zero if nothing says.
 fn concurrency(input: &Input<'_>) -> Json {
     let resources = &input.annotations.resources;
-    let quantity = resources.limits.get("cpu").or_else(|| resources.requests.get("cpu"));
+    let quantity = resources
+        .limits
+        .get("cpu")
+        .or_else(|| resources.requests.get("cpu"));
     let cpus = quantity.and_then(|text| match text.strip_suffix('m') {
-        Some(thousandths) => thousandths.parse::<u64>().ok().map(|count| count.div_ceil(1000)),
-        None => text.parse::<f64>().ok().and_then(|cpus| format!("{:.0}", cpus.ceil()).parse().ok()),
+        Some(thousandths) => thousandths
+            .parse::<u64>()
+            .ok()
+            .map(|count| count.div_ceil(1000)),
+        None => text
+            .parse::<f64>()
+            .ok()
+            .and_then(|cpus| format!("{:.0}", cpus.ceil()).parse().ok()),
     });
     match input.annotations.config.concurrency {
         Some(set) if set > 0 => set.into(),

@@ -26,7 +26,10 @@ pub(super) static OBJECT_META: Struct = Struct {
         ("resourceVersion", Type::Text),
         ("labels", LABELS),
         ("annotations", LABELS),
-        ("ownerReferences", Type::List(Shape::Struct(&OWNER_REFERENCE))),
+        (
+            "ownerReferences",
+            Type::List(Shape::Struct(&OWNER_REFERENCE)),
+        ),
         ("finalizers", TEXTS),
         ("creationTimestamp", POINTER),
         ("deletionTimestamp", POINTER),
@@ -135,7 +138,11 @@ static CONTAINER_PORT: Struct = Struct {
 
 static ENV_VAR: Struct = Struct {
     name: "EnvVar",
-    fields: &[("name", Type::Text), ("value", Type::Text), ("valueFrom", POINTER)],
+    fields: &[
+        ("name", Type::Text),
+        ("value", Type::Text),
+        ("valueFrom", POINTER),
+    ],
 };
 
 static RESOURCES: Struct = Struct {

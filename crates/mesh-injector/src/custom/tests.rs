@@ -6,7 +6,8 @@ use crate::{Injected, NamespaceFacts, Outcome, Settings, Texts, inject_json};
 fn settings(config: &str) -> Settings {
     let texts = Texts {
         config: config.into(),
-        values: r#"{"global": {"hub": "reg", "custom": {"value": 7}}, "revision": "canary"}"#.into(),
+        values: r#"{"global": {"hub": "reg", "custom": {"value": 7}}, "revision": "canary"}"#
+            .into(),
         ..Texts::default()
     };
     Settings::read(&texts).expect("settings").value
@@ -47,8 +48,15 @@ fn names_stand_for_templates() {
     let settings = settings(config);
     let labels = |pod: &Value| {
         let pod = injected(pod, &settings).pod;
-        let labels = pod["metadata"]["labels"].as_object().cloned().unwrap_or_default();
-        (labels.contains_key("one"), labels.contains_key("two"), labels.contains_key("security.istio.io/tlsMode"))
+        let labels = pod["metadata"]["labels"]
+            .as_object()
+            .cloned()
+            .unwrap_or_default();
+        (
+            labels.contains_key("one"),
+            labels.contains_key("two"),
+            labels.contains_key("security.istio.io/tlsMode"),
+        )
     };
     let rows = [
         ("one", (true, false, false)),
@@ -67,11 +75,26 @@ fn names_stand_for_templates() {
 #[test]
 fn mistakes_of_the_config_have_their_place() {
     let rows = [
-        ("templates: {a: \"x\\n{{ if }}\"}", "templates.a: line 2: `if` without a value"),
-        ("templates: {a: '{{ now }}'}", "templates.a: line 1: function `now` is not defined"),
-        ("templates: {a: ''}\naliases: {b: [a, c]}", "aliases.b: there is no template `c`, only a, b, sidecar"),
-        ("defaultTemplates: [sidecar, c]", "defaultTemplates: there is no template `c`, only sidecar"),
-        ("aliases: {b: [sidecar]}\ndefaultTemplates: [b, c]", "defaultTemplates: there is no template `c`, only b, sidecar"),
+        (
+            "templates: {a: \"x\\n{{ if }}\"}",
+            "templates.a: line 2: `if` without a value",
+        ),
+        (
+            "templates: {a: '{{ now }}'}",
+            "templates.a: line 1: function `now` is not defined",
+        ),
+        (
+            "templates: {a: ''}\naliases: {b: [a, c]}",
+            "aliases.b: there is no template `c`, only a, b, sidecar",
+        ),
+        (
+            "defaultTemplates: [sidecar, c]",
+            "defaultTemplates: there is no template `c`, only sidecar",
+        ),
+        (
+            "aliases: {b: [sidecar]}\ndefaultTemplates: [b, c]",
+            "defaultTemplates: there is no template `c`, only b, sidecar",
+        ),
         ("templates: [a]", "templates: "),
     ];
     for (config, expected) in rows {
@@ -87,8 +110,14 @@ fn a_template_called_as_the_built_in_one_does_not_count_and_is_named() {
         ..Texts::default()
     };
     let read = Settings::read(&texts).expect("settings");
-    assert_eq!(read.unknown, ["injection config: templates.sidecar (this template is built in)"]);
-    assert_eq!(names(&injected(&pod("sidecar"), &read.value).pod, "containers"), ["app", "istio-proxy"]);
+    assert_eq!(
+        read.unknown,
+        ["injection config: templates.sidecar (this template is built in)"]
+    );
+    assert_eq!(
+        names(&injected(&pod("sidecar"), &read.value).pod, "containers"),
+        ["app", "istio-proxy"]
+    );
 }
 
 #[test]
@@ -105,20 +134,33 @@ fn templates_see_their_data() {
         rest: {{ printf "%s %t %s %d %d %s %d" .Revision .NativeSidecars .ProxyImage .ProxyUID .ProxyGID .InboundTrafficPolicyMode .EstimatedConcurrency | quote }}
 "#;
     let pod = injected(&pod("data"), &settings(config)).pod;
-    let annotation = |name: &str| pod["metadata"]["annotations"][name].as_str().unwrap_or_default().to_owned();
+    let annotation = |name: &str| {
+        pod["metadata"]["annotations"][name]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
     assert_eq!(annotation("meta"), "shop/p ");
     assert_eq!(annotation("owner"), "v1 Pod shop p");
     assert_eq!(annotation("spec"), "app false []");
     assert_eq!(annotation("values"), "reg 7 *");
     assert_eq!(annotation("mesh"), "cluster.local REDIRECT 15020");
     let image = concat!("reg/mesh-proxy:", env!("CARGO_PKG_VERSION"));
-    assert_eq!(annotation("rest"), format!("canary false {image} 1337 1337 passthrough 2"));
+    assert_eq!(
+        annotation("rest"),
+        format!("canary false {image} 1337 1337 passthrough 2")
+    );
 }
 
 #[test]
 fn a_template_changes_the_proxy_wherever_it_stands() {
     let config = "templates:\n  t: |\n    spec:\n      containers:\n      - name: istio-proxy\n        tty: true\n        env: [{name: X, value: x}]\n  gone: |\n    spec:\n      initContainers:\n      - {name: istio-init, $patch: delete}\n";
-    for (templates, native) in [("sidecar,t", "true"), ("t,sidecar", "true"), ("sidecar,t", "false"), ("t,sidecar", "false")] {
+    for (templates, native) in [
+        ("sidecar,t", "true"),
+        ("t,sidecar", "true"),
+        ("sidecar,t", "false"),
+        ("t,sidecar", "false"),
+    ] {
         let mut pod = pod(templates);
         pod["metadata"]["annotations"]["sidecar.istio.io/nativeSidecar"] = native.into();
         let pod = injected(&pod, &settings(config)).pod;
@@ -128,12 +170,21 @@ fn a_template_changes_the_proxy_wherever_it_stands() {
         };
         assert_eq!(names(&pod, list), expected, "{templates} {native}");
         let proxy = &pod["spec"][list][1];
-        assert_eq!((&proxy["tty"], proxy["args"][0].as_str()), (&json!(true), Some("proxy")));
+        assert_eq!(
+            (&proxy["tty"], proxy["args"][0].as_str()),
+            (&json!(true), Some("proxy"))
+        );
         let variables = proxy["env"].as_array().expect("variables");
         assert!(variables.contains(&json!({"name": "X", "value": "x"})) && variables.len() > 10);
     }
     let pod = injected(&pod("sidecar,gone"), &settings(config)).pod;
-    assert_eq!((names(&pod, "initContainers"), pod["spec"].get("initContainers")), (vec![], None));
+    assert_eq!(
+        (
+            names(&pod, "initContainers"),
+            pod["spec"].get("initContainers")
+        ),
+        (vec![], None)
+    );
 }
 
 #[test]
@@ -142,7 +193,10 @@ fn what_the_users_containers_say_wins() {
     let once = injected(&pod("t"), &settings(config)).pod;
     let app = &once["spec"]["containers"][0];
     assert_eq!((&app["args"], &app["tty"]), (&json!(["own"]), &json!(true)));
-    assert_eq!(app["env"], json!([{"name": "A", "value": "own"}, {"name": "B", "value": "theirs"}]));
+    assert_eq!(
+        app["env"],
+        json!([{"name": "A", "value": "own"}, {"name": "B", "value": "theirs"}])
+    );
     assert!(injected(&once, &settings(config)).patch.0.is_empty());
 }
 
@@ -150,11 +204,17 @@ fn what_the_users_containers_say_wins() {
 fn without_a_proxy_to_change_the_users_container_stays() {
     let mut base = pod("t");
     let own = json!({"name": "istio-proxy", "image": "envoy"});
-    base["spec"]["containers"].as_array_mut().expect("containers").push(own.clone());
+    base["spec"]["containers"]
+        .as_array_mut()
+        .expect("containers")
+        .push(own.clone());
     let settings = settings("templates: {t: 'metadata: {labels: {a: b}}'}");
     let once = injected(&base, &settings).pod;
     assert_eq!(once["spec"]["containers"][1], own);
-    assert_eq!(once["metadata"]["annotations"].get("proxy.istio.io/overrides"), None);
+    assert_eq!(
+        once["metadata"]["annotations"].get("proxy.istio.io/overrides"),
+        None
+    );
     assert!(injected(&once, &settings).patch.0.is_empty());
 }
 
@@ -169,14 +229,21 @@ fn a_pod_cannot_ask_for_work_without_end() {
     assert!(refusal(vec!["busy"; 17].join(",")).contains("more than 16 templates are named"));
     assert!(refusal("busy,".repeat(100_000)).contains("more than 16 templates are named"));
     let shared = refusal(vec!["busy"; 16].join(","));
-    assert!(shared.contains("template busy, line 1: more than 200000 steps"), "{shared}");
+    assert!(
+        shared.contains("template busy, line 1: more than 200000 steps"),
+        "{shared}"
+    );
 }
 
 #[test]
 fn a_value_that_is_not_there_is_told() {
-    let settings = settings("templates: {t: \"metadata:\\n  labels: {a: '{{ .Values.nothing }}'}\"}");
+    let settings =
+        settings("templates: {t: \"metadata:\\n  labels: {a: '{{ .Values.nothing }}'}\"}");
     let injected = injected(&pod("t"), &settings);
-    assert_eq!(injected.warnings, ["template t, line 2: there is no such value, and `<no value>` is what it gives"]);
+    assert_eq!(
+        injected.warnings,
+        ["template t, line 2: there is no such value, and `<no value>` is what it gives"]
+    );
 }
 
 #[test]

@@ -33,10 +33,9 @@ impl Budget {
 
     /// Takes `count` steps.
     pub(super) fn steps(&mut self, count: u32) -> Result<(), String> {
-        self.steps = self
-            .steps
-            .checked_sub(count)
-            .ok_or_else(|| format!("more than {STEPS} steps; does a loop or a template repeat itself?"))?;
+        self.steps = self.steps.checked_sub(count).ok_or_else(|| {
+            format!("more than {STEPS} steps; does a loop or a template repeat itself?")
+        })?;
         Ok(())
     }
 

@@ -71,7 +71,9 @@ impl<'a> Run<'a, '_> {
 
     fn write(&mut self, text: &str, line: usize) -> Result<Flow, Error> {
         if self.output.text.len() + text.len() > OUTPUT_BYTES {
-            return Err(at(line.max(1))(format!("the text is longer than {OUTPUT_BYTES} bytes")));
+            return Err(at(line.max(1))(format!(
+                "the text is longer than {OUTPUT_BYTES} bytes"
+            )));
         }
         self.output.text.push_str(text);
         Ok(Flow::On)
@@ -93,9 +95,15 @@ impl<'a> Run<'a, '_> {
     }
 
     /// One level deeper, as far as that is allowed.
-    fn deeper<T>(&mut self, line: usize, inner: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+    fn deeper<T>(
+        &mut self,
+        line: usize,
+        inner: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         if self.depth >= DEPTH {
-            return Err(at(line)(format!("more than {DEPTH} levels; does a template call itself?")));
+            return Err(at(line)(format!(
+                "more than {DEPTH} levels; does a template call itself?"
+            )));
         }
         self.depth += 1;
         let result = inner(self);
@@ -103,7 +111,13 @@ impl<'a> Run<'a, '_> {
         result
     }
 
-    fn arms(&mut self, arms: &'a [Arm], otherwise: &'a [Node], dot: &Value, moves: bool) -> Result<Flow, Error> {
+    fn arms(
+        &mut self,
+        arms: &'a [Arm],
+        otherwise: &'a [Node],
+        dot: &Value,
+        moves: bool,
+    ) -> Result<Flow, Error> {
         for arm in arms {
             let value = self.pipeline(&arm.condition, dot)?;
             if value.is_true() {
@@ -124,7 +138,12 @@ impl<'a> Run<'a, '_> {
             Value::Int(count) => usize::try_from(*count).unwrap_or(0),
             Value::List(list) => list.items().len(),
             Value::Map(map) if !map.shape().is_object() => map.entries().len(),
-            other => return Err(at(line)(format!("cannot range over a {}", other.type_name()))),
+            other => {
+                return Err(at(line)(format!(
+                    "cannot range over a {}",
+                    other.type_name()
+                )));
+            }
         };
         if count == 0 {
             return self.deeper(line, |run| run.nodes(otherwise, dot));
@@ -155,7 +174,13 @@ impl<'a> Run<'a, '_> {
     }
 
     /// Gives the variables of a `range` the values of one turn: one variable takes the item, two take key and item.
-    fn bind(&mut self, target: &'a Target, key: Value, item: &Value, line: usize) -> Result<(), Error> {
+    fn bind(
+        &mut self,
+        target: &'a Target,
+        key: Value,
+        item: &Value,
+        line: usize,
+    ) -> Result<(), Error> {
         let values = match target.variables.len() {
             1 => vec![item.clone()],
             _ => vec![key, item.clone()],
@@ -166,18 +191,35 @@ impl<'a> Run<'a, '_> {
         Ok(())
     }
 
-    fn set(&mut self, name: &'a str, value: Value, declares: bool, line: usize) -> Result<(), Error> {
+    fn set(
+        &mut self,
+        name: &'a str,
+        value: Value,
+        declares: bool,
+        line: usize,
+    ) -> Result<(), Error> {
         if declares {
             self.variables.push((name, value));
             return Ok(());
         }
-        let slot = self.variables.iter_mut().rev().find(|(known, _)| *known == name);
-        let (_, slot) = slot.ok_or_else(|| at(line)(format!("variable `{name}` is not defined here")))?;
+        let slot = self
+            .variables
+            .iter_mut()
+            .rev()
+            .find(|(known, _)| *known == name);
+        let (_, slot) =
+            slot.ok_or_else(|| at(line)(format!("variable `{name}` is not defined here")))?;
         *slot = value;
         Ok(())
     }
 
-    fn call(&mut self, line: usize, name: &str, data: Option<&'a Pipeline>, dot: &Value) -> Result<Flow, Error> {
+    fn call(
+        &mut self,
+        line: usize,
+        name: &str,
+        data: Option<&'a Pipeline>,
+        dot: &Value,
+    ) -> Result<Flow, Error> {
         let program = self.program;
         let body = program.defined.get(name);
         let body = body.ok_or_else(|| at(line)(format!("template \"{name}\" is not defined")))?;
@@ -195,7 +237,11 @@ impl<'a> Run<'a, '_> {
     /// The value of a pipeline, which its variable takes, too.
     fn pipeline(&mut self, pipeline: &'a Pipeline, dot: &Value) -> Result<Value, Error> {
         let value = self.commands(pipeline, dot)?;
-        if let Some(Target { variables, declares }) = &pipeline.target {
+        if let Some(Target {
+            variables,
+            declares,
+        }) = &pipeline.target
+        {
             for name in variables {
                 self.set(name, value.clone(), *declares, pipeline.line)?;
             }
@@ -212,10 +258,17 @@ impl<'a> Run<'a, '_> {
     }
 
     /// `last` is the value of the command before, which becomes the last argument.
-    fn command(&mut self, command: &'a Command, dot: &Value, last: Option<Value>) -> Result<Value, Error> {
+    fn command(
+        &mut self,
+        command: &'a Command,
+        dot: &Value,
+        last: Option<Value>,
+    ) -> Result<Value, Error> {
         self.budget.step().map_err(at(command.line))?;
         match command.words.split_first() {
-            Some((Word::Function(function), words)) => self.function(function, command.line, words, dot, last),
+            Some((Word::Function(function), words)) => {
+                self.function(function, command.line, words, dot, last)
+            }
             Some((word, _)) => self.word(word, dot, command.line),
             None => Ok(Value::Nil),
         }
@@ -247,7 +300,9 @@ impl<'a> Run<'a, '_> {
         let named = |message: String| at(line)(format!("{}: {message}", function.name));
         let value = (function.run)(self.budget, &args).map_err(named)?;
         // Values do not change; a function that changes its argument in Go gives the variable a new one here.
-        if let (Some(Special::Changes), Some(Word::Variable(name, fields))) = (function.special, words.first()) {
+        if let (Some(Special::Changes), Some(Word::Variable(name, fields))) =
+            (function.special, words.first())
+        {
             if fields.is_empty() {
                 self.set(name, value.clone(), false, line)?;
             }
@@ -257,7 +312,9 @@ impl<'a> Run<'a, '_> {
 
     /// A text that is itself a template over the same data.
     fn render(&mut self, args: &[Value], line: usize) -> Result<Value, Error> {
-        let (Some(Value::Text(text)), Some((_, data))) = (args.first(), self.variables.first().cloned()) else {
+        let (Some(Value::Text(text)), Some((_, data))) =
+            (args.first(), self.variables.first().cloned())
+        else {
             return Err(at(line)("render: wants a text".into()));
         };
         let inner = |error: Error| at(line)(format!("render: {error}"));

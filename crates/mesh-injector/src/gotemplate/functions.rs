@@ -53,7 +53,13 @@ const fn function(name: &'static str, least: usize, most: usize, run: Run) -> Fu
     }
 }
 
-const fn special(name: &'static str, least: usize, most: usize, special: Special, run: Run) -> Function {
+const fn special(
+    name: &'static str,
+    least: usize,
+    most: usize,
+    special: Special,
+    run: Run,
+) -> Function {
     Function {
         name,
         least,
@@ -76,7 +82,11 @@ static TABLES: [&[Function]; 7] = [
 
 /// The function of this name.
 pub(super) fn find(name: &str) -> Option<&'static Function> {
-    TABLES.iter().copied().flatten().find(|function| function.name == name)
+    TABLES
+        .iter()
+        .copied()
+        .flatten()
+        .find(|function| function.name == name)
 }
 
 impl Function {
@@ -90,7 +100,10 @@ impl Function {
             (least, most) if least == most => format!("{least}"),
             (least, most) => format!("{least} to {most}"),
         };
-        Err(format!("{}: wants {wanted} arguments, not {count}", self.name))
+        Err(format!(
+            "{}: wants {wanted} arguments, not {count}",
+            self.name
+        ))
     }
 }
 
@@ -107,7 +120,10 @@ fn int(value: &Value) -> Result<i64, String> {
     match value {
         Value::Int(number) => Ok(*number),
         // The conversion saturates, which is well beyond any use.
-        #[expect(clippy::cast_possible_truncation, reason = "a fraction is cut, as in Go")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a fraction is cut, as in Go"
+        )]
         Value::Float(number) => Ok(*number as i64),
         Value::Bool(value) => Ok(i64::from(*value)),
         Value::Text(text) => Ok(text.trim().parse().unwrap_or(0)),
@@ -186,7 +202,12 @@ mod tests {
 
     #[test]
     fn a_name_stands_for_one_function() {
-        let all: Vec<&str> = super::TABLES.iter().copied().flatten().map(|function| function.name).collect();
+        let all: Vec<&str> = super::TABLES
+            .iter()
+            .copied()
+            .flatten()
+            .map(|function| function.name)
+            .collect();
         let names: BTreeSet<&str> = all.iter().copied().collect();
         assert_eq!(all.len(), names.len());
         assert!(all.len() > 100);

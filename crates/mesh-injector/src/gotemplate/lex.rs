@@ -50,7 +50,10 @@ pub(super) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, Error> {
     while let Some(found) = lexer.rest().find("{{") {
         let (before, start) = (&lexer.rest()[..found], lexer.at + found);
         lexer.at = start + 2;
-        let trims_before = lexer.rest().strip_prefix('-').is_some_and(|rest| rest.starts_with(SPACE));
+        let trims_before = lexer
+            .rest()
+            .strip_prefix('-')
+            .is_some_and(|rest| rest.starts_with(SPACE));
         lexer.push_text(before, trims, trims_before);
         if trims_before {
             lexer.at += 1;
@@ -76,8 +79,16 @@ impl<'a> Lexer<'a> {
     }
 
     fn push_text(&mut self, text: &'a str, trims_start: bool, trims_end: bool) {
-        let text = if trims_start { text.trim_start_matches(SPACE) } else { text };
-        let text = if trims_end { text.trim_end_matches(SPACE) } else { text };
+        let text = if trims_start {
+            text.trim_start_matches(SPACE)
+        } else {
+            text
+        };
+        let text = if trims_end {
+            text.trim_end_matches(SPACE)
+        } else {
+            text
+        };
         if !text.is_empty() {
             self.pieces.push(Piece::Text(text));
         }
@@ -86,8 +97,16 @@ impl<'a> Lexer<'a> {
     fn line(&mut self) -> usize {
         let (from, line) = self.counted;
         // An error may name a place that was passed before.
-        let (from, line) = if from <= self.at { (from, line) } else { (0, 1) };
-        let line = line + self.text[from..self.at].bytes().filter(|b| *b == b'\n').count();
+        let (from, line) = if from <= self.at {
+            (from, line)
+        } else {
+            (0, 1)
+        };
+        let line = line
+            + self.text[from..self.at]
+                .bytes()
+                .filter(|b| *b == b'\n')
+                .count();
         self.counted = (self.at, line);
         line
     }
@@ -139,7 +158,10 @@ impl<'a> Lexer<'a> {
         };
         let behind = &inside[end + 2..];
         let spaced = behind.trim_start_matches(SPACE);
-        let (rest, trims) = if let Some(rest) = spaced.strip_prefix("-}}").filter(|_| spaced.len() < behind.len()) {
+        let (rest, trims) = if let Some(rest) = spaced
+            .strip_prefix("-}}")
+            .filter(|_| spaced.len() < behind.len())
+        {
             (rest, true)
         } else if let Some(rest) = spaced.strip_prefix("}}") {
             (rest, false)
@@ -166,7 +188,8 @@ impl<'a> Lexer<'a> {
             self.at += text.len();
             return Ok(kind);
         }
-        let is_number = first.is_ascii_digit() || "+-.".contains(first) && (second.is_ascii_digit() || second == '.');
+        let is_number = first.is_ascii_digit()
+            || "+-.".contains(first) && (second.is_ascii_digit() || second == '.');
         match first {
             '"' => self.quoted(),
             '`' => self.raw(),
@@ -232,7 +255,10 @@ impl<'a> Lexer<'a> {
                 self.at += at + 2;
                 Ok(Kind::Int(i64::from(u32::from(value))))
             }
-            _ => Err(self.error("not one character between quotes; texts stand in \"double quotes\"")),
+            _ => {
+                Err(self
+                    .error("not one character between quotes; texts stand in \"double quotes\""))
+            }
         }
     }
 
@@ -245,11 +271,16 @@ impl<'a> Lexer<'a> {
             last = c;
             is_part
         };
-        let end = rest[sign..].find(|c| !is_part(c)).map_or(rest.len(), |end| end + sign);
+        let end = rest[sign..]
+            .find(|c| !is_part(c))
+            .map_or(rest.len(), |end| end + sign);
         let text = rest[..end].replace('_', "");
-        let number = integer(&text)
-            .map(Kind::Int)
-            .or_else(|| text.parse().ok().filter(|float: &f64| float.is_finite()).map(Kind::Float));
+        let number = integer(&text).map(Kind::Int).or_else(|| {
+            text.parse()
+                .ok()
+                .filter(|float: &f64| float.is_finite())
+                .map(Kind::Float)
+        });
         let Some(number) = number else {
             return Err(self.error(format!("`{text}` is not a number")));
         };
@@ -267,7 +298,9 @@ fn integer(text: &str) -> Option<i64> {
     let sign = if text.starts_with('-') { "-" } else { "" };
     let lower = digits.to_ascii_lowercase();
     let bases = [("0x", 16), ("0o", 8), ("0b", 2)];
-    let based = bases.into_iter().find_map(|(prefix, base)| Some((lower.strip_prefix(prefix)?, base)));
+    let based = bases
+        .into_iter()
+        .find_map(|(prefix, base)| Some((lower.strip_prefix(prefix)?, base)));
     let (digits, base) = match based {
         Some(based) => based,
         None if lower.len() > 1 && lower.starts_with('0') => (&lower[1..], 8),
@@ -281,7 +314,9 @@ fn escape(chars: &mut std::str::CharIndices<'_>) -> Option<char> {
     let (_, c) = chars.next()?;
     let mut hex = |count: usize| {
         let digits: String = chars.by_ref().take(count).map(|(_, c)| c).collect();
-        u32::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == count)
+        u32::from_str_radix(&digits, 16)
+            .ok()
+            .filter(|_| digits.len() == count)
     };
     match c {
         'a' => Some('\x07'),

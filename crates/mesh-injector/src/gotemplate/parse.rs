@@ -43,7 +43,8 @@ impl Program {
                 message: format!("template \"{name}\" is not defined"),
             }),
             Node::If(arms, otherwise) | Node::With(arms, otherwise) => {
-                arms.iter().try_for_each(|arm| self.check_calls(&arm.body))?;
+                arms.iter()
+                    .try_for_each(|arm| self.check_calls(&arm.body))?;
                 self.check_calls(otherwise)
             }
             Node::Range(arm, otherwise) => {
@@ -106,7 +107,9 @@ impl Tokens {
 
     /// Line of what comes next.
     fn next_line(&self) -> usize {
-        self.tokens.get(self.at).map_or(self.line, |token| token.line)
+        self.tokens
+            .get(self.at)
+            .map_or(self.line, |token| token.line)
     }
 
     fn next(&mut self) -> Option<Kind> {
@@ -173,7 +176,14 @@ impl Parser<'_> {
             };
             if let Some(word) = ["end", "else"].into_iter().find(|end| *end == word) {
                 tokens.next();
-                return Ok((nodes, Some(End { word, line, rest: tokens })));
+                return Ok((
+                    nodes,
+                    Some(End {
+                        word,
+                        line,
+                        rest: tokens,
+                    }),
+                ));
             }
             nodes.extend(self.action(&word, tokens)?);
         }
@@ -181,7 +191,10 @@ impl Parser<'_> {
     }
 
     fn action(&mut self, word: &str, mut tokens: Tokens) -> Result<Option<Node>, Error> {
-        if !matches!(word, "if" | "with" | "range" | "define" | "block" | "template" | "break" | "continue") {
+        if !matches!(
+            word,
+            "if" | "with" | "range" | "define" | "block" | "template" | "break" | "continue"
+        ) {
             let pipeline = self.pipeline(&mut tokens, 2)?;
             tokens.end("a pipeline")?;
             return Ok(Some(Node::Action(pipeline)));
@@ -193,8 +206,12 @@ impl Parser<'_> {
         }
         let mark = self.variables.len();
         let node = match word {
-            "if" => self.arms(tokens, word).map(|(arms, otherwise)| Some(Node::If(arms, otherwise))),
-            "with" => self.arms(tokens, word).map(|(arms, otherwise)| Some(Node::With(arms, otherwise))),
+            "if" => self
+                .arms(tokens, word)
+                .map(|(arms, otherwise)| Some(Node::If(arms, otherwise))),
+            "with" => self
+                .arms(tokens, word)
+                .map(|(arms, otherwise)| Some(Node::With(arms, otherwise))),
             "range" => self.range(tokens).map(Some),
             "define" => self.define(tokens).map(|()| None),
             "block" => self.block(tokens).map(Some),
@@ -239,7 +256,12 @@ impl Parser<'_> {
         Ok(Node::Range(arm, otherwise))
     }
 
-    fn condition(&mut self, tokens: &mut Tokens, word: &str, most: usize) -> Result<Pipeline, Error> {
+    fn condition(
+        &mut self,
+        tokens: &mut Tokens,
+        word: &str,
+        most: usize,
+    ) -> Result<Pipeline, Error> {
         if tokens.peek().is_none() {
             return Err(tokens.error(format!("`{word}` without a value")));
         }
@@ -319,7 +341,11 @@ impl Parser<'_> {
             return Err(tokens.error(format!("`{word}` outside of `range`")));
         }
         tokens.end(&format!("`{word}`"))?;
-        Ok(if word == "break" { Node::Break } else { Node::Continue })
+        Ok(if word == "break" {
+            Node::Break
+        } else {
+            Node::Continue
+        })
     }
 
     /// A pipeline up to a `)` or the end; it may declare as many as `most` variables.
@@ -329,7 +355,8 @@ impl Parser<'_> {
         let mut commands = vec![self.command(tokens)?];
         while tokens.take(&Kind::Pipe) {
             commands.push(self.command(tokens)?);
-            let is_function = |command: &Command| matches!(command.words.first(), Some(Word::Function(_)));
+            let is_function =
+                |command: &Command| matches!(command.words.first(), Some(Word::Function(_)));
             if !commands.last().is_some_and(is_function) {
                 return Err(tokens.error("behind `|` must stand a function"));
             }
@@ -337,7 +364,11 @@ impl Parser<'_> {
         if let Some(target) = &target {
             self.declare(target, tokens)?;
         }
-        Ok(Pipeline { line, target, commands })
+        Ok(Pipeline {
+            line,
+            target,
+            commands,
+        })
     }
 
     fn declare(&mut self, target: &Target, tokens: &Tokens) -> Result<(), Error> {
@@ -367,13 +398,16 @@ impl Parser<'_> {
             return Err(tokens.error("a value is missing"));
         }
         if words.len() > 1 && !matches!(words[0], Word::Function(_)) {
-            return Err(tokens.error("only functions take arguments; is a function's name or a `|` missing?"));
+            return Err(tokens
+                .error("only functions take arguments; is a function's name or a `|` missing?"));
         }
         Ok(Command { line, words })
     }
 
     fn word(&mut self, tokens: &mut Tokens) -> Result<Word, Error> {
-        let kind = tokens.next().ok_or_else(|| tokens.error("a value is missing"))?;
+        let kind = tokens
+            .next()
+            .ok_or_else(|| tokens.error("a value is missing"))?;
         Ok(match kind {
             Kind::Dot => Word::Dot(Vec::new()),
             Kind::Field(name) => {
@@ -447,11 +481,21 @@ fn target(tokens: &mut Tokens, most: usize) -> Result<Option<Target>, Error> {
         Some(Kind::Assign) => Some(false),
         _ => None,
     };
-    let (variables, declares) = match (tokens.ahead(0), sign(1), tokens.ahead(1), tokens.ahead(2), sign(3)) {
+    let (variables, declares) = match (
+        tokens.ahead(0),
+        sign(1),
+        tokens.ahead(1),
+        tokens.ahead(2),
+        sign(3),
+    ) {
         (Some(Kind::Variable(one)), Some(declares), ..) => (vec![one.clone()], declares),
-        (Some(Kind::Variable(one)), _, Some(Kind::Comma), Some(Kind::Variable(two)), Some(declares)) => {
-            (vec![one.clone(), two.clone()], declares)
-        }
+        (
+            Some(Kind::Variable(one)),
+            _,
+            Some(Kind::Comma),
+            Some(Kind::Variable(two)),
+            Some(declares),
+        ) => (vec![one.clone(), two.clone()], declares),
         _ => return Ok(None),
     };
     for _ in 0..variables.len() * 2 {
@@ -460,5 +504,8 @@ fn target(tokens: &mut Tokens, most: usize) -> Result<Option<Target>, Error> {
     if variables.len() > most {
         return Err(tokens.error("too many variables are set here"));
     }
-    Ok(Some(Target { variables, declares }))
+    Ok(Some(Target {
+        variables,
+        declares,
+    }))
 }

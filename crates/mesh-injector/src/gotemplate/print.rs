@@ -6,7 +6,11 @@ use super::{Budget, Value};
 
 /// Adds `value` to `out` as `%v` does. Costs a step for each value in it.
 pub(super) fn plain(out: &mut String, value: &Value, budget: &mut Budget) -> Result<(), String> {
-    budget.make(if let Value::Text(text) = value { text.len() } else { 8 })?;
+    budget.make(if let Value::Text(text) = value {
+        text.len()
+    } else {
+        8
+    })?;
     // Writing to a String cannot fail.
     let _ = match value {
         Value::Nil => write!(out, "<nil>"),
@@ -152,11 +156,19 @@ impl Verb {
         Ok((verb, chars.as_str()))
     }
 
-    fn write(&self, out: &mut String, letter: char, value: &Value, budget: &mut Budget) -> Result<(), String> {
+    fn write(
+        &self,
+        out: &mut String,
+        letter: char,
+        value: &Value,
+        budget: &mut Budget,
+    ) -> Result<(), String> {
         let text = match (letter, value) {
             ('v' | 's', Value::Nil) => format!("%!{letter}(<nil>)").replace("%!v(<nil>)", "<nil>"),
             ('v', value) => self.signed(value, text(value, budget)?),
-            ('s', value @ (Value::Text(_) | Value::List(_) | Value::Map(_))) => self.cut(&text(value, budget)?),
+            ('s', value @ (Value::Text(_) | Value::List(_) | Value::Map(_))) => {
+                self.cut(&text(value, budget)?)
+            }
             ('q', Value::Text(text)) => quoted(&self.cut(text)),
             ('t', Value::Bool(value)) => value.to_string(),
             ('d', Value::Int(number)) => self.signed(value, number.to_string()),
@@ -174,14 +186,20 @@ impl Verb {
             }
             ('g', Value::Float(number)) => self.signed(value, float(*number)),
             ('T', value) => value.type_name().to_owned(),
-            (letter, value) => format!("%!{letter}({}={})", value.type_name(), text(value, budget)?),
+            (letter, value) => {
+                format!("%!{letter}({}={})", value.type_name(), text(value, budget)?)
+            }
         };
         self.pad(out, &text, value, budget)
     }
 
     fn signed(&self, value: &Value, text: String) -> String {
         let is_number = matches!(value, Value::Int(_) | Value::Float(_));
-        match (is_number && !text.starts_with(['-', '+']), self.plus, self.space) {
+        match (
+            is_number && !text.starts_with(['-', '+']),
+            self.plus,
+            self.space,
+        ) {
             (true, true, _) => format!("+{text}"),
             (true, false, true) => format!(" {text}"),
             _ => text,
@@ -190,10 +208,18 @@ impl Verb {
 
     /// As many characters as the precision allows.
     fn cut(&self, text: &str) -> String {
-        text.chars().take(self.precision.unwrap_or(usize::MAX)).collect()
+        text.chars()
+            .take(self.precision.unwrap_or(usize::MAX))
+            .collect()
     }
 
-    fn pad(&self, out: &mut String, text: &str, value: &Value, budget: &mut Budget) -> Result<(), String> {
+    fn pad(
+        &self,
+        out: &mut String,
+        text: &str,
+        value: &Value,
+        budget: &mut Budget,
+    ) -> Result<(), String> {
         let missing = self.width.saturating_sub(text.chars().count());
         budget.make(text.len() + missing)?;
         let is_number = matches!(value, Value::Int(_) | Value::Float(_));
@@ -211,11 +237,17 @@ impl Verb {
 
 /// The number that `text` begins with, zero if none, and what stands behind it.
 fn number(text: &str) -> Result<(usize, &str), String> {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (digits, rest) = text.split_at(end);
     let number = match digits {
         "" => 0,
-        digits => digits.parse().ok().filter(|number| *number <= 1000).ok_or("a width beyond 1000")?,
+        digits => digits
+            .parse()
+            .ok()
+            .filter(|number| *number <= 1000)
+            .ok_or("a width beyond 1000")?,
     };
     Ok((number, rest))
 }

@@ -130,7 +130,10 @@ impl Map {
         match self.shape() {
             Shape::Any | Shape::Texts => Ok(self.at(name)),
             Shape::Object => {
-                let name = name.strip_prefix("Get").filter(|rest| !rest.is_empty()).unwrap_or(name);
+                let name = name
+                    .strip_prefix("Get")
+                    .filter(|rest| !rest.is_empty())
+                    .unwrap_or(name);
                 let found = self.entries().iter().find(|(key, _)| is_go_name(key, name));
                 Ok(found.map_or(Value::Nil, |(_, value)| value.clone()))
             }
@@ -163,7 +166,8 @@ fn go_name(key: &str) -> String {
 }
 
 fn is_go_name(key: &str, name: &str) -> bool {
-    key.len() == name.len() && go_name(key) == name || key == "serviceAccount" && go_name(key) == name
+    key.len() == name.len() && go_name(key) == name
+        || key == "serviceAccount" && go_name(key) == name
 }
 
 /// `value.name`; nothing is in nothing, as in Go.

@@ -131,9 +131,15 @@ impl Value {
             }
             Json::Object(fields) => {
                 let entry = |(name, field): (&String, &Json)| {
-                    Ok((Rc::from(name.as_str()), Self::from_json(field, shape.within(name))?))
+                    Ok((
+                        Rc::from(name.as_str()),
+                        Self::from_json(field, shape.within(name))?,
+                    ))
                 };
-                Self::map(shape, fields.iter().map(entry).collect::<Result<_, String>>()?)?
+                Self::map(
+                    shape,
+                    fields.iter().map(entry).collect::<Result<_, String>>()?,
+                )?
             }
         })
     }
@@ -152,7 +158,10 @@ impl Value {
                 Json::Array(items.collect::<Result<_, _>>()?)
             }
             Self::Map(map) => {
-                let fields = map.entries.iter().map(|(name, field)| Ok((name.to_string(), field.to_json(budget)?)));
+                let fields = map
+                    .entries
+                    .iter()
+                    .map(|(name, field)| Ok((name.to_string(), field.to_json(budget)?)));
                 Json::Object(fields.collect::<Result<_, String>>()?)
             }
         })
@@ -204,7 +213,9 @@ impl Value {
                 all(a.items.iter().zip(&b.items), |(a, b)| a.same(b, budget))?
             }
             (Self::Map(a), Self::Map(b)) if a.entries.len() == b.entries.len() => {
-                all(a.entries.iter().zip(&b.entries), |((n, a), (m, b))| Ok(n == m && a.same(b, budget)?))?
+                all(a.entries.iter().zip(&b.entries), |((n, a), (m, b))| {
+                    Ok(n == m && a.same(b, budget)?)
+                })?
             }
             _ => false,
         })

@@ -49,12 +49,23 @@ impl Settings {
         let mesh: MeshConfig = part("mesh config", &texts.mesh, &mut unknown)?;
         let templates = templates(&config, &mut unknown)?;
         // A value that only templates read has an effect, if one names it.
-        unknown.retain(|field| match field.strip_prefix("values: ").and_then(|path| path.rsplit('.').next()) {
-            Some(name) => !config.templates.values().any(|text| text.contains(&format!(".{name}"))),
-            None => true,
+        unknown.retain(|field| {
+            match field
+                .strip_prefix("values: ")
+                .and_then(|path| path.rsplit('.').next())
+            {
+                Some(name) => !config
+                    .templates
+                    .values()
+                    .any(|text| text.contains(&format!(".{name}"))),
+                None => true,
+            }
         });
         let shown = over(&json::to_json(&values), &texts.values);
-        let shown = shown.map_err(|source| Unreadable { text: "values", source })?;
+        let shown = shown.map_err(|source| Unreadable {
+            text: "values",
+            source,
+        })?;
         Ok(Read {
             value: Settings {
                 templates,
@@ -68,22 +79,27 @@ impl Settings {
 
 /// The values of an installation that sets none.
 pub(super) fn default_values() -> Arc<Value> {
-    static DEFAULTS: LazyLock<Arc<Value>> = LazyLock::new(|| Arc::new(json::to_json(&Values::default())));
+    static DEFAULTS: LazyLock<Arc<Value>> =
+        LazyLock::new(|| Arc::new(json::to_json(&Values::default())));
     DEFAULTS.clone()
 }
 
 fn templates(config: &Config, unknown: &mut Vec<String>) -> Result<Templates, Unreadable> {
     const TEXT: &str = "injection config";
     if config.templates.contains_key(SIDECAR) {
-        unknown.push(format!("{TEXT}: templates.{SIDECAR} (this template is built in)"));
+        unknown.push(format!(
+            "{TEXT}: templates.{SIDECAR} (this template is built in)"
+        ));
     }
     let defaults = config.default_templates.clone();
-    Templates::read(&config.templates, config.aliases.clone(), defaults).map_err(|unusable| Unreadable {
-        text: TEXT,
-        source: Invalid::Field {
-            path: unusable.path,
-            message: unusable.message,
-        },
+    Templates::read(&config.templates, config.aliases.clone(), defaults).map_err(|unusable| {
+        Unreadable {
+            text: TEXT,
+            source: Invalid::Field {
+                path: unusable.path,
+                message: unusable.message,
+            },
+        }
     })
 }
 

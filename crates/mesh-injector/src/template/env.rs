@@ -89,7 +89,9 @@ pub(super) fn metadata(input: &Input<'_>) -> Option<Vec<EnvVar>> {
 
 /// Adds a variable to a rendered container.
 pub(crate) fn set(container: &mut Value, name: &str, text: &str) {
-    let list = json::object(container, &[]).entry("env").or_insert(Value::Null);
+    let list = json::object(container, &[])
+        .entry("env")
+        .or_insert(Value::Null);
     if !list.is_array() {
         *list = Value::Array(Vec::new());
     }

@@ -79,8 +79,10 @@ impl App {
             false => None,
         };
         let live = app.webhook.live.clone();
-        app.tasks
-            .spawn("settings", reader.run(live, app.webhook.metrics.clone(), app.shutdown.clone()));
+        app.tasks.spawn(
+            "settings",
+            reader.run(live, app.webhook.metrics.clone(), app.shutdown.clone()),
+        );
         let roots = app.follow_roots(client.as_ref());
         let serving = app.keep_certificate(&roots)?;
         if let Some(client) = client {

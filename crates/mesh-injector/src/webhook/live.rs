@@ -252,16 +252,24 @@ mod tests {
         let now = live.settings();
         assert_eq!((&*now.mesh.trust_domain, &*now.revision), ("b", "r"));
 
-        std::fs::write(path("config"), "templates:\n  mine: |\n    a: {{ nothing }}\n").expect("written");
+        std::fs::write(
+            path("config"),
+            "templates:\n  mine: |\n    a: {{ nothing }}\n",
+        )
+        .expect("written");
         std::fs::write(path("mesh"), "trustDomain: c\n").expect("written");
         reader.look(&live, &metrics);
         reader.look(&live, &metrics);
         assert_eq!(live.settings().mesh.trust_domain, "b");
         let text = metrics.text();
         assert!(text.contains("mesh_injector_settings_stale 1\n"), "{text}");
-        assert!(text.contains("mesh_injector_settings_refused_total 2\n"), "{text}");
+        assert!(
+            text.contains("mesh_injector_settings_refused_total 2\n"),
+            "{text}"
+        );
 
-        std::fs::write(path("config"), "templates:\n  mine: |\n    metadata: {}\n").expect("written");
+        std::fs::write(path("config"), "templates:\n  mine: |\n    metadata: {}\n")
+            .expect("written");
         reader.look(&live, &metrics);
         assert_eq!(live.settings().mesh.trust_domain, "c");
         assert!(metrics.text().contains("mesh_injector_settings_stale 0\n"));

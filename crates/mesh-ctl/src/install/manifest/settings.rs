@@ -27,17 +27,15 @@ pub(super) fn texts(plan: &Plan<'_>) -> Texts {
 
 pub(super) fn objects(plan: &Plan<'_>) -> Vec<Value> {
     let suffix = plan.options.suffix();
-    let Texts { config, values, mesh } = texts(plan);
+    let Texts {
+        config,
+        values,
+        mesh,
+    } = texts(plan);
     let map = |name: String, data: Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": plan.metadata(&name), "data": data});
     vec![
-        map(
-            format!("istio{suffix}"),
-            json!({"mesh": mesh}),
-        ),
-        map(
-            plan.injector(),
-            json!({"config": config, "values": values}),
-        ),
+        map(format!("istio{suffix}"), json!({"mesh": mesh})),
+        map(plan.injector(), json!({"config": config, "values": values})),
     ]
 }
 

@@ -194,8 +194,12 @@ fn templates_of_the_options_reach_the_injector() {
     assert_eq!(injected.pod["spec"]["containers"][1]["name"], "istio-proxy");
 
     let broken = options.set("values.sidecarInjectorWebhook.templates.mine={{ if }}");
-    let error = Settings::read(&injection(&broken.expect("an option"), "mesh")).expect_err("a mistake");
-    assert!(error.source.to_string().contains("templates.mine"), "{error:?}");
+    let error =
+        Settings::read(&injection(&broken.expect("an option"), "mesh")).expect_err("a mistake");
+    assert!(
+        error.source.to_string().contains("templates.mine"),
+        "{error:?}"
+    );
 }
 
 #[test]

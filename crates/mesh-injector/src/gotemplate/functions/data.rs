@@ -28,7 +28,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
     }),
     function("b64dec", 1, 1, |b, args| {
         let encoded = Json::from(text(&args[0])?);
-        let bytes: ByteString = serde_json::from_value(encoded).map_err(|error| error.to_string())?;
+        let bytes: ByteString =
+            serde_json::from_value(encoded).map_err(|error| error.to_string())?;
         let decoded = String::from_utf8(bytes.0).map_err(|error| error.to_string())?;
         made(decoded, b)
     }),
@@ -45,6 +46,9 @@ fn from_json(budget: &mut Budget, value: &Value) -> Answer {
 /// JSON in a text, in which Go writes these characters as escapes.
 pub(super) fn json_text(value: &Value, budget: &mut Budget) -> Answer {
     let text = value.to_json(budget)?.to_string();
-    let text = text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
+    let text = text
+        .replace('<', "\\u003c")
+        .replace('>', "\\u003e")
+        .replace('&', "\\u0026");
     made(text, budget)
 }

@@ -28,16 +28,28 @@ pub(super) static FUNCTIONS: &[Function] = &[
         fields.remove(text(&args[1])?);
         made_map(Shape::Any, fields, b)
     }),
-    function("hasKey", 2, 2, |_, args| Ok(map(&args[0])?.entries().contains_key(text(&args[1])?).into())),
+    function("hasKey", 2, 2, |_, args| {
+        Ok(map(&args[0])?
+            .entries()
+            .contains_key(text(&args[1])?)
+            .into())
+    }),
     function("keys", 0, MANY, |b, args| {
         let mut all = Vec::new();
         for arg in args {
-            all.extend(map(arg)?.entries().keys().map(|name| Value::Text(name.clone())));
+            all.extend(
+                map(arg)?
+                    .entries()
+                    .keys()
+                    .map(|name| Value::Text(name.clone())),
+            );
             b.make(all.len())?;
         }
         made_list(all, b)
     }),
-    function("values", 1, 1, |b, args| made_list(map(&args[0])?.entries().values().cloned().collect(), b)),
+    function("values", 1, 1, |b, args| {
+        made_list(map(&args[0])?.entries().values().cloned().collect(), b)
+    }),
     function("pick", 1, MANY, |b, args| filtered(b, args, true)),
     function("omit", 1, MANY, |b, args| {
         // Istio's takes names one by one, or as a list.
@@ -52,11 +64,21 @@ pub(super) static FUNCTIONS: &[Function] = &[
     function("pluck", 1, MANY, |b, args| {
         let name = text(&args[0])?;
         let maps = args[1..].iter().map(map).collect::<Result<Vec<_>, _>>()?;
-        made_list(maps.iter().filter_map(|map| map.entries().get(name)).cloned().collect(), b)
+        made_list(
+            maps.iter()
+                .filter_map(|map| map.entries().get(name))
+                .cloned()
+                .collect(),
+            b,
+        )
     }),
     function("dig", 3, MANY, dig),
-    special("merge", 1, MANY, Special::Changes, |b, args| merged(b, args, false)),
-    special("mergeOverwrite", 1, MANY, Special::Changes, |b, args| merged(b, args, true)),
+    special("merge", 1, MANY, Special::Changes, |b, args| {
+        merged(b, args, false)
+    }),
+    special("mergeOverwrite", 1, MANY, Special::Changes, |b, args| {
+        merged(b, args, true)
+    }),
     function("deepCopy", 1, 1, |_, args| Ok(args[0].clone())),
 ];
 

@@ -9,12 +9,20 @@ pub(super) static FUNCTIONS: &[Function] = &[
     function("list", 0, MANY, |b, args| made_list(args.to_vec(), b)),
     function("len", 1, 1, |_, args| length(&args[0])),
     function("index", 1, MANY, |_, args| {
-        args[1..].iter().try_fold(args[0].clone(), |value, key| at(&value, key))
+        args[1..]
+            .iter()
+            .try_fold(args[0].clone(), |value, key| at(&value, key))
     }),
     function("slice", 1, 4, slice),
-    function("first", 1, 1, |_, args| Ok(items(&args[0])?.first().cloned().unwrap_or(Value::Nil))),
-    function("last", 1, 1, |_, args| Ok(items(&args[0])?.last().cloned().unwrap_or(Value::Nil))),
-    function("rest", 1, 1, |b, args| made_list(items(&args[0])?.iter().skip(1).cloned().collect(), b)),
+    function("first", 1, 1, |_, args| {
+        Ok(items(&args[0])?.first().cloned().unwrap_or(Value::Nil))
+    }),
+    function("last", 1, 1, |_, args| {
+        Ok(items(&args[0])?.last().cloned().unwrap_or(Value::Nil))
+    }),
+    function("rest", 1, 1, |b, args| {
+        made_list(items(&args[0])?.iter().skip(1).cloned().collect(), b)
+    }),
     function("initial", 1, 1, |b, args| {
         let items = items(&args[0])?;
         made_list(items[..items.len().saturating_sub(1)].to_vec(), b)
@@ -30,8 +38,12 @@ pub(super) static FUNCTIONS: &[Function] = &[
         b.make(lists.iter().map(|list| list.len() * 16).sum())?;
         made_list(lists.concat(), b)
     }),
-    function("reverse", 1, 1, |b, args| made_list(items(&args[0])?.iter().rev().cloned().collect(), b)),
-    function("has", 2, 2, |b, args| Ok(holds(items(&args[1])?, &args[0], b)?.into())),
+    function("reverse", 1, 1, |b, args| {
+        made_list(items(&args[0])?.iter().rev().cloned().collect(), b)
+    }),
+    function("has", 2, 2, |b, args| {
+        Ok(holds(items(&args[1])?, &args[0], b)?.into())
+    }),
     function("without", 1, MANY, |b, args| {
         let mut rest = Vec::new();
         for item in items(&args[0])? {
@@ -51,14 +63,26 @@ pub(super) static FUNCTIONS: &[Function] = &[
         made_list(seen, b)
     }),
     function("compact", 1, 1, |b, args| {
-        made_list(items(&args[0])?.iter().filter(|item| item.is_true()).cloned().collect(), b)
+        made_list(
+            items(&args[0])?
+                .iter()
+                .filter(|item| item.is_true())
+                .cloned()
+                .collect(),
+            b,
+        )
     }),
     function("until", 1, 1, |b, args| numbers(b, 0, int(&args[0])?, 1)),
-    function("untilStep", 3, 3, |b, args| numbers(b, int(&args[0])?, int(&args[1])?, int(&args[2])?)),
+    function("untilStep", 3, 3, |b, args| {
+        numbers(b, int(&args[0])?, int(&args[1])?, int(&args[2])?)
+    }),
 ];
 
 fn push(budget: &mut Budget, args: &[Value]) -> Answer {
-    made_list(items(&args[0])?.iter().chain(&args[1..]).cloned().collect(), budget)
+    made_list(
+        items(&args[0])?.iter().chain(&args[1..]).cloned().collect(),
+        budget,
+    )
 }
 
 fn length(value: &Value) -> Answer {
@@ -75,16 +99,27 @@ fn at(value: &Value, key: &Value) -> Answer {
     match (value, key) {
         (Value::Map(map), key) if !map.shape().is_object() => Ok(map.at(text(key)?)),
         (Value::List(list), Value::Int(index)) => {
-            let found = usize::try_from(*index).ok().and_then(|index| list.items().get(index));
-            let out_of_range = || format!("{index} is beyond the {} items of the list", list.items().len());
+            let found = usize::try_from(*index)
+                .ok()
+                .and_then(|index| list.items().get(index));
+            let out_of_range = || {
+                format!(
+                    "{index} is beyond the {} items of the list",
+                    list.items().len()
+                )
+            };
             found.cloned().ok_or_else(out_of_range)
         }
         (Value::Text(text), Value::Int(index)) => {
-            let found = usize::try_from(*index).ok().and_then(|index| text.as_bytes().get(index));
+            let found = usize::try_from(*index)
+                .ok()
+                .and_then(|index| text.as_bytes().get(index));
             let out_of_range = || format!("{index} is beyond the {} bytes of the text", text.len());
             Ok(Value::Int(i64::from(*found.ok_or_else(out_of_range)?)))
         }
-        (Value::List(_) | Value::Text(_), key) => Err(format!("wants a number as index, not {}", name(key))),
+        (Value::List(_) | Value::Text(_), key) => {
+            Err(format!("wants a number as index, not {}", name(key)))
+        }
         (value, _) => Err(format!("nothing can be looked up in {}", name(value))),
     }
 }
@@ -102,7 +137,9 @@ fn slice(budget: &mut Budget, args: &[Value]) -> Answer {
     let part = size(start)..size(end);
     match &args[0] {
         Value::Text(text) => {
-            let part = text.get(part).ok_or("the part begins or ends within a character")?;
+            let part = text
+                .get(part)
+                .ok_or("the part begins or ends within a character")?;
             made(part.to_owned(), budget)
         }
         other => made_list(list(other)?.items()[part].to_vec(), budget),

@@ -5,8 +5,12 @@ use std::cmp::Ordering;
 use super::{Answer, Budget, Function, MANY, Special, Value, function, name, shown, special, text};
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    special("and", 1, MANY, Special::Decides(false), |_, args| Ok(decided(args, false))),
-    special("or", 1, MANY, Special::Decides(true), |_, args| Ok(decided(args, true))),
+    special("and", 1, MANY, Special::Decides(false), |_, args| {
+        Ok(decided(args, false))
+    }),
+    special("or", 1, MANY, Special::Decides(true), |_, args| {
+        Ok(decided(args, true))
+    }),
     function("not", 1, 1, |_, args| Ok((!args[0].is_true()).into())),
     function("eq", 2, MANY, |_, args| {
         let mut equal = false;
@@ -15,11 +19,21 @@ pub(super) static FUNCTIONS: &[Function] = &[
         }
         Ok(equal.into())
     }),
-    function("ne", 2, 2, |_, args| Ok((!is_equal(&args[0], &args[1])?).into())),
-    function("lt", 2, 2, |_, args| Ok((order(args)? == Ordering::Less).into())),
-    function("le", 2, 2, |_, args| Ok((order(args)? != Ordering::Greater).into())),
-    function("gt", 2, 2, |_, args| Ok((order(args)? == Ordering::Greater).into())),
-    function("ge", 2, 2, |_, args| Ok((order(args)? != Ordering::Less).into())),
+    function("ne", 2, 2, |_, args| {
+        Ok((!is_equal(&args[0], &args[1])?).into())
+    }),
+    function("lt", 2, 2, |_, args| {
+        Ok((order(args)? == Ordering::Less).into())
+    }),
+    function("le", 2, 2, |_, args| {
+        Ok((order(args)? != Ordering::Greater).into())
+    }),
+    function("gt", 2, 2, |_, args| {
+        Ok((order(args)? == Ordering::Greater).into())
+    }),
+    function("ge", 2, 2, |_, args| {
+        Ok((order(args)? != Ordering::Less).into())
+    }),
     function("default", 1, 2, |_, args| {
         let given = args.get(1).filter(|given| !is_empty(given));
         Ok(given.unwrap_or(&args[0]).clone())
@@ -29,15 +43,21 @@ pub(super) static FUNCTIONS: &[Function] = &[
         let found = args.iter().find(|value| !is_empty(value));
         Ok(found.cloned().unwrap_or(Value::Nil))
     }),
-    function("all", 0, MANY, |_, args| Ok(args.iter().all(|value| !is_empty(value)).into())),
-    function("any", 0, MANY, |_, args| Ok(args.iter().any(|value| !is_empty(value)).into())),
+    function("all", 0, MANY, |_, args| {
+        Ok(args.iter().all(|value| !is_empty(value)).into())
+    }),
+    function("any", 0, MANY, |_, args| {
+        Ok(args.iter().any(|value| !is_empty(value)).into())
+    }),
     function("ternary", 3, 3, |_, args| match &args[2] {
         Value::Bool(value) => Ok(args[usize::from(!value)].clone()),
         other => Err(format!("wants a bool, not {}", name(other))),
     }),
     function("fail", 1, 1, |_, args| Err(text(&args[0])?.to_owned())),
     function("kindOf", 1, 1, |_, args| Ok(kind(&args[0]).into())),
-    function("kindIs", 2, 2, |_, args| Ok((text(&args[0])? == kind(&args[1])).into())),
+    function("kindIs", 2, 2, |_, args| {
+        Ok((text(&args[0])? == kind(&args[1])).into())
+    }),
     function("typeOf", 1, 1, |_, args| Ok(kind(&args[0]).into())),
     function("print", 0, MANY, print),
     function("println", 0, MANY, |budget, args| {
@@ -73,7 +93,9 @@ fn is_equal(a: &Value, b: &Value) -> Result<bool, String> {
         (Value::Nil, other) | (other, Value::Nil) => Ok(matches!(other, Value::Nil)),
         (Value::Bool(a), Value::Bool(b)) => Ok(a == b),
         (Value::Text(a), Value::Text(b)) => Ok(a == b),
-        (Value::Int(_) | Value::Float(_), Value::Int(_) | Value::Float(_)) => Ok(compare(a, b)?.is_eq()),
+        (Value::Int(_) | Value::Float(_), Value::Int(_) | Value::Float(_)) => {
+            Ok(compare(a, b)?.is_eq())
+        }
         _ => Err(incomparable(a, b)),
     }
 }
@@ -83,7 +105,10 @@ fn order(args: &[Value]) -> Result<Ordering, String> {
 }
 
 fn compare(a: &Value, b: &Value) -> Result<Ordering, String> {
-    #[expect(clippy::cast_precision_loss, reason = "only where one of both has a fraction")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "only where one of both has a fraction"
+    )]
     let ordering = match (a, b) {
         (Value::Int(a), Value::Int(b)) => Some(a.cmp(b)),
         (Value::Float(a), Value::Float(b)) => a.partial_cmp(b),

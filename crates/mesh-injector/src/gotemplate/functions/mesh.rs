@@ -22,7 +22,9 @@ pub(super) static FUNCTIONS: &[Function] = &[
         };
         Ok(shown(found.unwrap_or(&args[2]), b)?.into())
     }),
-    function("isset", 2, 2, |_, args| Ok(entries(&args[0])?.contains_key(text(&args[1])?).into())),
+    function("isset", 2, 2, |_, args| {
+        Ok(entries(&args[0])?.contains_key(text(&args[1])?).into())
+    }),
     function("valueOrDefault", 2, 2, |_, args| {
         let is_nothing = match &args[0] {
             Value::Nil => true,
@@ -34,10 +36,17 @@ pub(super) static FUNCTIONS: &[Function] = &[
     // The first line stands where the action stands.
     function("indent", 2, 2, |b, args| {
         let (spaces, from) = (size(int(&args[0])?), text(&args[1])?);
-        b.make(from.len().saturating_add(from.matches('\n').count().saturating_mul(spaces)))?;
-        Ok(from.replace('\n', &format!("\n{}", " ".repeat(spaces))).into())
+        b.make(
+            from.len()
+                .saturating_add(from.matches('\n').count().saturating_mul(spaces)),
+        )?;
+        Ok(from
+            .replace('\n', &format!("\n{}", " ".repeat(spaces)))
+            .into())
     }),
-    function("toLower", 1, 1, |b, args| made(text(&args[0])?.to_lowercase(), b)),
+    function("toLower", 1, 1, |b, args| {
+        made(text(&args[0])?.to_lowercase(), b)
+    }),
     function("toJSON", 1, 1, |b, args| or_empty(b, &args[0])),
     function("toJson", 1, 1, |b, args| or_empty(b, &args[0])),
     function("structToJSON", 1, 1, |b, args| or_empty(b, &args[0])),
@@ -50,7 +59,9 @@ pub(super) static FUNCTIONS: &[Function] = &[
     function("strdict", 0, MANY, |b, args| {
         let mut fields = Entries::new();
         for pair in args.chunks(2) {
-            let value = pair.get(1).map_or(Ok(String::new()), |value| shown(value, b))?;
+            let value = pair
+                .get(1)
+                .map_or(Ok(String::new()), |value| shown(value, b))?;
             fields.insert(text(&pair[0])?.into(), value.into());
         }
         made_map(Shape::Texts, fields, b)
@@ -60,15 +71,21 @@ pub(super) static FUNCTIONS: &[Function] = &[
         fields.retain(|_, value| !matches!(value, Value::Nil));
         made_map(Shape::Any, fields, b)
     }),
-    function("formatDuration", 1, 1, |b, args| made(go_duration(text(&args[0])?)?, b)),
+    function("formatDuration", 1, 1, |b, args| {
+        made(go_duration(text(&args[0])?)?, b)
+    }),
     function("directory", 1, 1, |b, args| {
         let path = text(&args[0])?;
         let end = path.rfind('/').map_or(0, |at| at + 1);
         made(path[..end].to_owned(), b)
     }),
     function("excludeInboundPort", 2, 2, exclude_inbound_port),
-    function("includeInboundPorts", 1, 1, |b, args| ports(b, &args[0], |_| true)),
-    function("applicationPorts", 1, 1, |b, args| ports(b, &args[0], |name| name != PROXY)),
+    function("includeInboundPorts", 1, 1, |b, args| {
+        ports(b, &args[0], |_| true)
+    }),
+    function("applicationPorts", 1, 1, |b, args| {
+        ports(b, &args[0], |name| name != PROXY)
+    }),
     function("kubevirtInterfaces", 1, 1, |_, args| Ok(args[0].clone())),
     function("excludeInterfaces", 1, 1, |_, args| Ok(args[0].clone())),
     function("appendMultusNetwork", 2, 2, |b, args| {
@@ -76,7 +93,9 @@ pub(super) static FUNCTIONS: &[Function] = &[
     }),
     // The control plane's environment is not for pods to see: the default counts.
     function("env", 2, 2, |_, args| Ok(text(&args[1])?.into())),
-    special("render", 1, 1, Special::Renders, |_, args| Ok(args[0].clone())),
+    special("render", 1, 1, Special::Renders, |_, args| {
+        Ok(args[0].clone())
+    }),
 ];
 
 fn or_empty(budget: &mut Budget, value: &Value) -> Answer {
@@ -91,7 +110,9 @@ fn proto_to_json(budget: &mut Budget, value: &Value) -> Answer {
     let json = value.to_json(budget)?;
     let is_proxy_config = json.get("discoveryAddress").is_some();
     match serde_json::from_value::<ProxyConfig>(json) {
-        Ok(config) if is_proxy_config => made(Json::Object(config.non_default()).to_string(), budget),
+        Ok(config) if is_proxy_config => {
+            made(Json::Object(config.non_default()).to_string(), budget)
+        }
         _ => or_empty(budget, value),
     }
 }
@@ -109,9 +130,12 @@ fn merged(budget: &mut Budget, args: &[Value]) -> Answer {
 
 /// Seconds as Go prints them: `1m0s`, `1.5s`, `20ms`.
 fn go_duration(text: &str) -> Result<String, String> {
-    let seconds = text.strip_suffix('s').and_then(|number| number.parse::<f64>().ok());
+    let seconds = text
+        .strip_suffix('s')
+        .and_then(|number| number.parse::<f64>().ok());
     let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    let duration = duration.ok_or_else(|| format!("`{text}` is no duration in seconds such as 45s"))?;
+    let duration =
+        duration.ok_or_else(|| format!("`{text}` is no duration in seconds such as 45s"))?;
     let (whole, nanos) = (duration.as_secs(), duration.subsec_nanos());
     let parts = (whole / 3600, whole / 60 % 60, whole % 60);
     let fraction = format!("{nanos:09}");
@@ -131,7 +155,11 @@ fn go_duration(text: &str) -> Result<String, String> {
 fn exclude_inbound_port(budget: &mut Budget, args: &[Value]) -> Answer {
     let (port, excluded) = (shown(&args[0], budget)?, shown(&args[1], budget)?);
     let port = port.trim();
-    let there: Vec<&str> = excluded.split(',').map(str::trim).filter(|port| !port.is_empty()).collect();
+    let there: Vec<&str> = excluded
+        .split(',')
+        .map(str::trim)
+        .filter(|port| !port.is_empty())
+        .collect();
     if port.is_empty() || port == "0" || there.contains(&port) {
         return Ok(excluded.into());
     }
@@ -144,11 +172,19 @@ fn ports(budget: &mut Budget, containers: &Value, wanted: fn(&str) -> bool) -> A
     for container in items(containers)? {
         let fields = map(container)?.entries();
         let name = fields.get("name").map_or(Ok(""), text)?;
-        for port in fields.get("ports").map_or(Ok(&[][..]), items)?.iter().filter(|_| wanted(name)) {
+        for port in fields
+            .get("ports")
+            .map_or(Ok(&[][..]), items)?
+            .iter()
+            .filter(|_| wanted(name))
+        {
             budget.step()?;
             let fields = map(port)?.entries();
             let protocol = fields.get("protocol").map_or(Ok(""), text)?;
-            if let (Some(number), false) = (fields.get("containerPort"), ["UDP", "SCTP"].contains(&protocol)) {
+            if let (Some(number), false) = (
+                fields.get("containerPort"),
+                ["UDP", "SCTP"].contains(&protocol),
+            ) {
                 all.push(shown(number, budget)?);
             }
         }
@@ -165,12 +201,19 @@ fn append_network(written: &str, network: &str) -> String {
         let Ok(networks) = serde_json::from_str::<Vec<Json>>(written) else {
             return written.to_owned();
         };
-        if networks.iter().any(|one| one.get("name").is_some_and(|name| name == network)) {
+        if networks
+            .iter()
+            .any(|one| one.get("name").is_some_and(|name| name == network))
+        {
             return written.to_owned();
         }
         let comma = if networks.is_empty() { "" } else { ", " };
         let name = Json::from(network);
-        return format!("{}{comma}{{\"name\": {name}}}{}", &written[..end], &written[end..]);
+        return format!(
+            "{}{comma}{{\"name\": {name}}}{}",
+            &written[..end],
+            &written[end..]
+        );
     }
     match written.split(',').any(|one| one.trim() == network) {
         true => written.to_owned(),

@@ -18,8 +18,12 @@ pub(super) static FUNCTIONS: &[Function] = &[
     function("sub", 2, 2, |_, args| of_two(args, i64::checked_sub)),
     function("div", 2, 2, |_, args| of_two(args, i64::checked_div)),
     function("mod", 2, 2, |_, args| of_two(args, i64::checked_rem)),
-    function("max", 1, MANY, |_, args| folded(args, i64::MIN, |a, b| Some(a.max(b)))),
-    function("min", 1, MANY, |_, args| folded(args, i64::MAX, |a, b| Some(a.min(b)))),
+    function("max", 1, MANY, |_, args| {
+        folded(args, i64::MIN, |a, b| Some(a.max(b)))
+    }),
+    function("min", 1, MANY, |_, args| {
+        folded(args, i64::MAX, |a, b| Some(a.min(b)))
+    }),
 ];
 
 fn folded(args: &[Value], start: i64, each: fn(i64, i64) -> Option<i64>) -> Answer {
@@ -32,5 +36,7 @@ fn folded(args: &[Value], start: i64, each: fn(i64, i64) -> Option<i64>) -> Answ
 
 fn of_two(args: &[Value], both: fn(i64, i64) -> Option<i64>) -> Answer {
     let result = both(int(&args[0])?, int(&args[1])?);
-    result.map(Value::Int).ok_or_else(|| "a division by zero, or a result that is too large".to_owned())
+    result
+        .map(Value::Int)
+        .ok_or_else(|| "a division by zero, or a result that is too large".to_owned())
 }
