@@ -302,10 +302,9 @@ impl<'a> Run<'a, '_> {
         // Values do not change; a function that changes its argument in Go gives the variable a new one here.
         if let (Some(Special::Changes), Some(Word::Variable(name, fields))) =
             (function.special, words.first())
+            && fields.is_empty()
         {
-            if fields.is_empty() {
-                self.set(name, value.clone(), false, line)?;
-            }
+            self.set(name, value.clone(), false, line)?;
         }
         Ok(value)
     }
