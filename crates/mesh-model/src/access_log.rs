@@ -11,6 +11,17 @@ pub struct AccessLog {
     pub only_no_route: bool,
 }
 
+impl AccessLog {
+    /// A log of everything to the file at `path`.
+    pub fn file(path: impl Into<String>, format: AccessLogFormat) -> Self {
+        Self {
+            path: path.into(),
+            format,
+            only_no_route: false,
+        }
+    }
+}
+
 /// Form of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccessLogFormat {

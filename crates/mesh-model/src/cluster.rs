@@ -1,7 +1,18 @@
 //! Where requests may go (Envoy `Cluster`).
 
-use crate::{ClusterName, endpoint::ClusterLoadAssignment, tls::UpstreamTls};
+mod balance; //   how an endpoint is picked
+mod breaker; //   how much is taken at once
+mod transport; // how a connection is made
+
+pub use balance::{LbPolicy, Percent};
+pub use breaker::Limits;
+pub use transport::{Transport, TransportMatch};
+
+use crate::{ClusterName, endpoint::ClusterLoadAssignment};
 use std::{net::IpAddr, time::Duration};
+
+/// How long Envoy lets a connection take where nothing is set.
+pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +45,27 @@ pub struct Cluster {
     pub services: Vec<ServiceRef>,
 }
 
+impl Cluster {
+    /// A cluster with Envoy's defaults.
+    pub fn new(name: ClusterName, discovery: Discovery) -> Self {
+        Self {
+            name,
+            discovery,
+            connect_timeout: DEFAULT_CONNECT_TIMEOUT,
+            lb_policy: LbPolicy::default(),
+            limits: Limits::ENVOY,
+            healthy_panic_threshold: None,
+            locality_weighted: false,
+            transport_matches: Vec::new(),
+            transport: Transport::default(),
+            http_protocol: UpstreamHttp::default(),
+            idle_timeout: None,
+            source_address: None,
+            services: Vec::new(),
+        }
+    }
+}
+
 /// Where endpoints come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Discovery {
@@ -43,71 +75,6 @@ pub enum Discovery {
     Eds(ClusterName),
     /// The connection's original destination.
     OriginalDst,
-}
-
-/// How an endpoint is picked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LbPolicy {
-    /// In turn.
-    #[default]
-    RoundRobin,
-    /// The one with fewer active requests of two picked at random.
-    LeastRequest,
-    /// At random.
-    Random,
-    /// By the discovery itself (original destination).
-    ClusterProvided,
-}
-
-/// Circuit-breaker limits; `u32::MAX` never trips.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Connections.
-    pub max_connections: u32,
-    /// Requests that wait for a connection.
-    pub max_pending_requests: u32,
-    /// Requests in flight.
-    pub max_requests: u32,
-    /// Retries in flight.
-    pub max_retries: u32,
-}
-
-impl Limits {
-    /// What Envoy assumes where nothing is set.
-    pub const ENVOY: Self = Self {
-        max_connections: 1024,
-        max_pending_requests: 1024,
-        max_requests: 1024,
-        max_retries: 3,
-    };
-    /// No limit, as Istio sets it.
-    pub const UNLIMITED: Self = Self {
-        max_connections: u32::MAX,
-        max_pending_requests: u32::MAX,
-        max_requests: u32::MAX,
-        max_retries: u32::MAX,
-    };
-}
-
-/// One entry of Envoy's `transport_socket_matches`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TransportMatch {
-    /// Its name, such as `tlsMode-istio`.
-    pub name: String,
-    /// All of these must stand in the endpoint's metadata; empty matches every endpoint.
-    pub labels: Vec<(String, String)>,
-    /// How to connect.
-    pub transport: Transport,
-}
-
-/// How a connection to an endpoint is made.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Transport {
-    /// In plaintext.
-    #[default]
-    RawBuffer,
-    /// Over TLS.
-    Tls(Box<UpstreamTls>),
 }
 
 /// Which HTTP version is spoken upstream (Envoy `HttpProtocolOptions`).
@@ -131,23 +98,4 @@ pub struct ServiceRef {
     pub name: String,
     /// Kubernetes namespace.
     pub namespace: String,
-}
-
-/// A whole percentage, 0 to 100.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Percent(u8);
-
-impl Percent {
-    /// 0 %.
-    pub const ZERO: Self = Self(0);
-
-    /// `value` percent; `None` above 100.
-    pub fn new(value: u8) -> Option<Self> {
-        (value <= 100).then_some(Self(value))
-    }
-
-    /// The number, 0 to 100.
-    pub fn get(self) -> u8 {
-        self.0
-    }
 }

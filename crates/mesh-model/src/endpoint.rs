@@ -13,6 +13,14 @@ pub struct ClusterLoadAssignment {
 }
 
 impl ClusterLoadAssignment {
+    /// No endpoints.
+    pub fn new(cluster: ClusterName) -> Self {
+        Self {
+            cluster,
+            localities: Vec::new(),
+        }
+    }
+
     /// All endpoints, locality by locality.
     pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
         self.localities.iter().flat_map(|l| &l.endpoints)
@@ -20,7 +28,7 @@ impl ClusterLoadAssignment {
 }
 
 /// Endpoints of one locality (Envoy `LocalityLbEndpoints`).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LocalityEndpoints {
     /// Where they are.
     pub locality: Locality,
@@ -56,6 +64,19 @@ pub struct Endpoint {
     pub transport_match: Vec<(Arc<str>, Arc<str>)>,
     /// Istio's `workload` metadata: `name;namespace;canonical name;canonical revision;cluster`.
     pub workload: Option<Arc<str>>,
+}
+
+impl Endpoint {
+    /// An endpoint of which nothing but its address is known.
+    pub fn at(address: SocketAddr) -> Self {
+        Self {
+            address,
+            health: HealthStatus::Unknown,
+            weight: 1,
+            transport_match: Vec::new(),
+            workload: None,
+        }
+    }
 }
 
 /// Health as the control plane reports it (Envoy `HealthStatus`).

@@ -42,3 +42,15 @@ pub struct TcpProxy {
     /// Logs.
     pub access_logs: Vec<AccessLog>,
 }
+
+impl TcpProxy {
+    /// Sends bytes to `cluster`, with Envoy's defaults.
+    pub fn to(cluster: ClusterName) -> Self {
+        Self {
+            stat_prefix: cluster.to_string(),
+            cluster,
+            idle_timeout: None,
+            access_logs: Vec::new(),
+        }
+    }
+}

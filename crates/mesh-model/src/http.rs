@@ -1,7 +1,16 @@
 //! The HTTP connection manager and its filters (Envoy `HttpConnectionManager`).
 
-use crate::{RouteName, access_log::AccessLog, filter::Stats, route::RouteConfiguration};
+mod filter; // what filters do
+
+pub use filter::{Alpn, HttpFilter, PeerMetadata};
+
+use crate::{RouteName, access_log::AccessLog, route::RouteConfiguration};
 use std::{sync::Arc, time::Duration};
+
+/// How long Envoy lets a stream be idle where nothing is set.
+pub const DEFAULT_STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+/// What Envoy calls itself where nothing is set.
+pub const DEFAULT_SERVER_NAME: &str = "envoy";
 
 /// Settings of one connection manager.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +53,32 @@ pub struct HttpConnectionManager {
     pub access_logs: Vec<AccessLog>,
 }
 
+impl HttpConnectionManager {
+    /// A connection manager with Envoy's defaults, still without filters.
+    pub fn new(stat_prefix: impl Into<String>, routes: RouteSource) -> Self {
+        Self {
+            stat_prefix: stat_prefix.into(),
+            routes,
+            filters: Vec::new(),
+            server_name: DEFAULT_SERVER_NAME.into(),
+            overwrite_server: true,
+            stream_idle_timeout: DEFAULT_STREAM_IDLE_TIMEOUT,
+            idle_timeout: None,
+            use_remote_address: false,
+            forward_client_cert: ForwardClientCert::Sanitize,
+            upgrades: Vec::new(),
+            normalize_path: false,
+            merge_slashes: false,
+            escaped_slashes: EscapedSlashes::KeepUnchanged,
+            accept_http_10: false,
+            preserve_header_case: false,
+            generate_request_id: true,
+            tracing: None,
+            access_logs: Vec::new(),
+        }
+    }
+}
+
 /// Where a connection manager's routes come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RouteSource {
@@ -51,49 +86,6 @@ pub enum RouteSource {
     Rds(RouteName),
     /// In the listener itself.
     Inline(Arc<RouteConfiguration>),
-}
-
-/// An HTTP filter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HttpFilter {
-    /// `istio.metadata_exchange`: peer metadata by header.
-    PeerMetadata(PeerMetadata),
-    /// `envoy.filters.http.grpc_stats`.
-    GrpcStats,
-    /// `istio.alpn`: the ALPN offered upstream follows the protocol spoken downstream.
-    Alpn(Alpn),
-    /// `envoy.filters.http.fault`, without faults of its own.
-    Fault,
-    /// `envoy.filters.http.cors`, without a policy of its own.
-    Cors,
-    /// `istio.stats`: the `istio_*` metrics.
-    Stats(Stats),
-    /// Terminal: sends the request on.
-    Router,
-}
-
-/// Settings of peer metadata by header.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PeerMetadata {
-    /// The client's headers are read and taken off the request.
-    pub downstream_discovery: bool,
-    /// Our headers are added to the response.
-    pub downstream_propagation: bool,
-    /// The server's headers are read and taken off the response.
-    pub upstream_discovery: bool,
-    /// Our headers are added to the request.
-    pub upstream_propagation: bool,
-}
-
-/// Settings of `istio.alpn`: what is offered upstream, by what is spoken downstream.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Alpn {
-    /// For HTTP/1.0 requests.
-    pub http10: Vec<String>,
-    /// For HTTP/1.1 requests.
-    pub http11: Vec<String>,
-    /// For HTTP/2 requests.
-    pub http2: Vec<String>,
 }
 
 /// What is done with `x-forwarded-client-cert`.

@@ -6,6 +6,9 @@ use crate::{
 use ipnet::IpNet;
 use std::{net::SocketAddr, ops::Range, time::Duration};
 
+/// How long Envoy's listener filters wait where nothing is set.
+pub const DEFAULT_LISTENER_FILTERS_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// A listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
@@ -36,6 +39,24 @@ pub struct Listener {
 }
 
 impl Listener {
+    /// A listener with Envoy's defaults, still without chains.
+    pub fn new(name: ListenerName, address: SocketAddr) -> Self {
+        Self {
+            name,
+            address,
+            additional_addresses: Vec::new(),
+            bind_to_port: true,
+            use_original_dst: false,
+            direction: None,
+            listener_filters: Vec::new(),
+            listener_filters_timeout: DEFAULT_LISTENER_FILTERS_TIMEOUT,
+            continue_on_listener_filters_timeout: false,
+            filter_chains: Vec::new(),
+            default_filter_chain: None,
+            access_logs: Vec::new(),
+        }
+    }
+
     /// All chains, the default one last.
     pub fn chains(&self) -> impl Iterator<Item = &FilterChain> {
         self.filter_chains.iter().chain(&self.default_filter_chain)
@@ -103,6 +124,19 @@ pub struct FilterChain {
     pub transport_connect_timeout: Option<Duration>,
     /// Network filters, in order.
     pub filters: Vec<NetworkFilter>,
+}
+
+impl FilterChain {
+    /// A chain that takes everything as it comes.
+    pub fn new(filters: Vec<NetworkFilter>) -> Self {
+        Self {
+            name: String::new(),
+            matches: FilterChainMatch::default(),
+            tls: None,
+            transport_connect_timeout: None,
+            filters,
+        }
+    }
 }
 
 /// Which connections a chain takes; an empty part matches all (Envoy `FilterChainMatch`).

@@ -1,44 +1,14 @@
-//! String matching, as policies and contexts use it.
+//! Matchers, as routes, policies and TLS contexts use them (Envoy `type.matcher.v3`).
+//!
+//! A matcher judges bytes as they came, never a text made of them, and says itself what it means: whoever holds one finds
+//! the value and asks. What can be built can be executed.
 
-/// How a string is matched (Envoy `type.matcher.v3.StringMatcher`).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum StringMatch {
-    /// Equal.
-    Exact(String),
-    /// Starts with.
-    Prefix(String),
-    /// Ends with.
-    Suffix(String),
-    /// Contains.
-    Contains(String),
-}
+mod fraction; // shares of all requests
+mod header; //   headers and query parameters
+mod regex; //    regular expressions
+mod string; //   texts
 
-impl StringMatch {
-    /// Whether `text` matches, byte by byte.
-    pub fn matches(&self, text: &str) -> bool {
-        match self {
-            Self::Exact(want) => text == want,
-            Self::Prefix(want) => text.starts_with(want.as_str()),
-            Self::Suffix(want) => text.ends_with(want.as_str()),
-            Self::Contains(want) => text.contains(want.as_str()),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::StringMatch::*;
-
-    #[test]
-    fn each_form_matches_as_named() {
-        for (matcher, yes, no) in [
-            (Exact("ab".into()), "ab", "abc"),
-            (Prefix("ab".into()), "abc", "cab"),
-            (Suffix("ab".into()), "cab", "abc"),
-            (Contains("ab".into()), "cabc", "acb"),
-        ] {
-            assert!(matcher.matches(yes), "{matcher:?} {yes}");
-            assert!(!matcher.matches(no), "{matcher:?} {no}");
-        }
-    }
-}
+pub use fraction::{Fraction, FractionOf};
+pub use header::{HeaderMatch, HeaderValueMatch, QueryMatch};
+pub use regex::{InvalidRegex, Regex};
+pub use string::{StringMatch, StringMatcher};

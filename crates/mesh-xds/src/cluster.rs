@@ -21,12 +21,11 @@ use crate::{
     sorted, tls,
 };
 use bytes::Bytes;
-use mesh_model::cluster::{Cluster, Transport, TransportMatch};
+use mesh_model::cluster::{
+    Cluster, DEFAULT_CONNECT_TIMEOUT, Limits, Transport, TransportMatch,
+};
 use prost::Message;
 use std::{mem::take, net::IpAddr, time::Duration};
-
-/// What Envoy gives a connection where nothing is set.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Resource for Cluster {
     const KIND: ResourceType = ResourceType::Cluster;
@@ -147,9 +146,9 @@ fn decode_cluster(mut wire: wire::Cluster, at: &At<'_>) -> Option<Cluster> {
     let cluster = Cluster {
         name: name?.into(),
         discovery: discovery?,
-        connect_timeout: connect_timeout?.unwrap_or(CONNECT_TIMEOUT),
+        connect_timeout: connect_timeout?.unwrap_or(DEFAULT_CONNECT_TIMEOUT),
         lb_policy: lb_policy?,
-        limits: limits?.unwrap_or(mesh_model::cluster::Limits::ENVOY),
+        limits: limits?.unwrap_or(Limits::ENVOY),
         healthy_panic_threshold: common.panic_threshold,
         locality_weighted: common.locality_weighted,
         transport_matches: transport_matches?,

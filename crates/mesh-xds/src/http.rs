@@ -24,14 +24,11 @@ use crate::{
 };
 use mesh_model::{
     RouteName,
-    http::{HttpConnectionManager, RouteSource},
+    http::{
+        DEFAULT_SERVER_NAME, DEFAULT_STREAM_IDLE_TIMEOUT, HttpConnectionManager, RouteSource,
+    },
 };
-use std::{mem::take, sync::Arc, time::Duration};
-
-/// How long Envoy lets a stream be idle where nothing is set.
-const STREAM_IDLE: Duration = Duration::from_secs(300);
-/// What Envoy calls itself where nothing is set.
-const SERVER_NAME: &str = "envoy";
+use std::{mem::take, sync::Arc};
 
 pub(crate) fn encode(manager: &HttpConnectionManager) -> Wire {
     let (forward, details) = client_cert::encode(manager.forward_client_cert);
@@ -40,7 +37,7 @@ pub(crate) fn encode(manager: &HttpConnectionManager) -> Wire {
         route_specifier: Some(encode_routes(&manager.routes)),
         http_filters: manager.filters.iter().map(filter::encode).collect(),
         server_name: match manager.server_name.as_str() {
-            SERVER_NAME => String::new(),
+            DEFAULT_SERVER_NAME => String::new(),
             other => other.into(),
         },
         server_header_transformation: encode_server(manager.overwrite_server).into(),
@@ -109,9 +106,9 @@ pub(crate) fn decode(mut wire: Wire, at: &At<'_>) -> Option<HttpConnectionManage
         filters: filters?,
         server_name: Some(server_name?)
             .filter(|name| !name.is_empty())
-            .unwrap_or_else(|| SERVER_NAME.into()),
+            .unwrap_or_else(|| DEFAULT_SERVER_NAME.into()),
         overwrite_server: overwrite_server?,
-        stream_idle_timeout: stream_idle?.unwrap_or(STREAM_IDLE),
+        stream_idle_timeout: stream_idle?.unwrap_or(DEFAULT_STREAM_IDLE_TIMEOUT),
         idle_timeout: protocols.idle_timeout,
         use_remote_address,
         forward_client_cert: forward_client_cert?,

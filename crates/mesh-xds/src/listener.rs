@@ -17,12 +17,12 @@ use crate::{
     resource::{Decoded, Invalid, Resource, ResourceType},
 };
 use bytes::Bytes;
-use mesh_model::{listener::Listener, name::Direction};
+use mesh_model::{
+    listener::{DEFAULT_LISTENER_FILTERS_TIMEOUT, Listener},
+    name::Direction,
+};
 use prost::Message;
-use std::{mem::take, net::SocketAddr, time::Duration};
-
-/// How long Envoy lets the listener filters wait where nothing is set.
-const FILTERS_TIMEOUT: Duration = Duration::from_secs(15);
+use std::{mem::take, net::SocketAddr};
 
 impl Resource for Listener {
     const KIND: ResourceType = ResourceType::Listener;
@@ -118,7 +118,7 @@ fn decode_listener(mut wire: wire::Listener, at: &At<'_>) -> Option<Listener> {
         use_original_dst,
         direction: direction?,
         listener_filters: listener_filters?,
-        listener_filters_timeout: timeout?.unwrap_or(FILTERS_TIMEOUT),
+        listener_filters_timeout: timeout?.unwrap_or(DEFAULT_LISTENER_FILTERS_TIMEOUT),
         continue_on_listener_filters_timeout: continues,
         filter_chains,
         default_filter_chain,

@@ -43,12 +43,9 @@ fn the_cluster() -> Result<()> {
         sni: name.sni().context("an outbound cluster has one")?,
     };
     let cluster = Cluster {
-        discovery: Discovery::Eds(name.clone()),
-        name,
         connect_timeout: Duration::from_secs(10),
         lb_policy: LbPolicy::LeastRequest,
         limits: Limits::UNLIMITED,
-        healthy_panic_threshold: None,
         locality_weighted: true,
         transport_matches: vec![
             TransportMatch {
@@ -62,15 +59,13 @@ fn the_cluster() -> Result<()> {
                 transport: Transport::RawBuffer,
             },
         ],
-        transport: Transport::RawBuffer,
         http_protocol: UpstreamHttp::Downstream,
-        idle_timeout: None,
-        source_address: None,
         services: vec![ServiceRef {
             host: HOST.into(),
             name: "nginx".into(),
             namespace: "test".into(),
         }],
+        ..Cluster::new(name.clone(), Discovery::Eds(name))
     };
     expect_printed(&cluster, include_str!("../testdata/article/cluster.yaml"))
 }
@@ -78,10 +73,8 @@ fn the_cluster() -> Result<()> {
 #[test]
 fn the_outbound_route() -> Result<()> {
     let forward = Forward {
-        cluster: ClusterName::outbound(80, "", HOST),
         timeout: Some(Duration::ZERO),
         max_grpc_timeout: Some(Duration::ZERO),
-        max_stream_duration: None,
         retry: Some(RetryPolicy {
             retry_on: vec![
                 RetryOn::ConnectFailure,
@@ -96,13 +89,16 @@ fn the_outbound_route() -> Result<()> {
             host_selection_attempts: 5,
             ..Default::default()
         }),
+        ..Forward::to(ClusterName::outbound(80, "", HOST))
     };
     let host = format!("{HOST}:80");
     let table = RouteConfiguration {
-        name: host.clone().into(),
-        virtual_hosts: vec![for_all_hosts(&host, forward, true)],
         ignore_port_in_host_matching: true,
         max_direct_response_body_bytes: Some(1_048_576),
+        ..RouteConfiguration::new(
+            host.clone().into(),
+            vec![for_all_hosts(&host, forward, true)],
+        )
     };
     expect_printed(
         &table,
@@ -113,21 +109,17 @@ fn the_outbound_route() -> Result<()> {
 #[test]
 fn the_inbound_route() -> Result<()> {
     let forward = Forward {
-        cluster: ClusterName::inbound(80),
         timeout: Some(Duration::ZERO),
-        max_grpc_timeout: None,
         max_stream_duration: Some(MaxStreamDuration {
             max: Some(Duration::ZERO),
             grpc_timeout_header_max: Some(Duration::ZERO),
         }),
-        retry: None,
+        ..Forward::to(ClusterName::inbound(80))
     };
-    let table = RouteConfiguration {
-        name: "inbound|80||".into(),
-        virtual_hosts: vec![for_all_hosts("inbound|http|80", forward, false)],
-        ignore_port_in_host_matching: false,
-        max_direct_response_body_bytes: None,
-    };
+    let table = RouteConfiguration::new(
+        "inbound|80||".into(),
+        vec![for_all_hosts("inbound|http|80", forward, false)],
+    );
     expect_printed(
         &table,
         include_str!("../testdata/article/route.inbound.yaml"),
@@ -136,20 +128,15 @@ fn the_inbound_route() -> Result<()> {
 
 /// A virtual host that sends all there is to one cluster.
 fn for_all_hosts(name: &str, forward: Forward, count_attempts: bool) -> VirtualHost {
+    let all = RouteMatch::new(PathMatch::Prefix("/".into()));
+    let route = Route {
+        name: "default".into(),
+        operation: Some(format!("{HOST}:80/*")),
+        ..Route::new(all, RouteAction::Forward(forward))
+    };
     VirtualHost {
-        name: name.into(),
-        domains: vec!["*".into()],
-        routes: vec![Route {
-            name: "default".into(),
-            matches: RouteMatch {
-                path: PathMatch::Prefix("/".into()),
-                ignore_case: false,
-            },
-            action: RouteAction::Forward(forward),
-            operation: Some(format!("{HOST}:80/*")),
-            config: None,
-        }],
         include_request_attempt_count: count_attempts,
+        ..VirtualHost::new(name, vec!["*".into()], vec![route])
     }
 }
 

@@ -85,10 +85,7 @@ impl Cache {
         known.first().cloned().unwrap_or_else(|| {
             share(
                 ResourceType::Endpoint,
-                &ClusterLoadAssignment {
-                    cluster: ClusterName::from(name),
-                    localities: Vec::new(),
-                },
+                &ClusterLoadAssignment::new(ClusterName::from(name)),
             )
         })
     }

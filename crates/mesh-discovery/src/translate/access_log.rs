@@ -16,9 +16,8 @@ pub(super) fn unmatched(world: &World) -> Vec<AccessLog> {
 
 fn log(mesh: &MeshConfig, only_no_route: bool) -> Option<AccessLog> {
     (!mesh.access_log_file.is_empty()).then(|| AccessLog {
-        path: mesh.access_log_file.clone(),
-        format: format(mesh),
         only_no_route,
+        ..AccessLog::file(&mesh.access_log_file, format(mesh))
     })
 }
 

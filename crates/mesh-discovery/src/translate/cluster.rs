@@ -205,10 +205,7 @@ fn passthrough(world: &World) -> Cluster {
 }
 
 fn black_hole(world: &World) -> Cluster {
-    let nowhere = ClusterLoadAssignment {
-        cluster: BLACK_HOLE_CLUSTER.into(),
-        localities: Vec::new(),
-    };
+    let nowhere = ClusterLoadAssignment::new(BLACK_HOLE_CLUSTER.into());
     Cluster {
         limits: Limits::ENVOY,
         ..plain(
@@ -231,18 +228,9 @@ fn original_dst(world: &World, name: ClusterName) -> Cluster {
 
 fn plain(world: &World, name: ClusterName, discovery: Discovery, lb_policy: LbPolicy) -> Cluster {
     Cluster {
-        name,
-        discovery,
         connect_timeout: world.mesh().connect_timeout,
         lb_policy,
         limits: Limits::UNLIMITED,
-        healthy_panic_threshold: None,
-        locality_weighted: false,
-        transport_matches: Vec::new(),
-        transport: Transport::RawBuffer,
-        http_protocol: UpstreamHttp::Http1,
-        idle_timeout: None,
-        source_address: None,
-        services: Vec::new(),
+        ..Cluster::new(name, discovery)
     }
 }

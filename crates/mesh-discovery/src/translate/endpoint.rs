@@ -52,11 +52,11 @@ pub(super) fn load_assignment(
         }
     }
     Some(ClusterLoadAssignment {
-        cluster: name.clone(),
         localities: localities
             .into_iter()
             .map(|(locality, endpoints)| weighted(locality, endpoints))
             .collect(),
+        ..ClusterLoadAssignment::new(name.clone())
     })
 }
 
@@ -77,8 +77,8 @@ fn weighted(locality: Locality, endpoints: Vec<Endpoint>) -> LocalityEndpoints {
     LocalityEndpoints {
         locality,
         weight: Some(endpoints.iter().map(|e| e.weight).sum()),
-        priority: 0,
         endpoints,
+        ..Default::default()
     }
 }
 
@@ -87,15 +87,14 @@ static TLS_MODE: LazyLock<(Arc<str>, Arc<str>)> =
 
 fn lb_endpoint(world: &World, socket: SocketAddr, endpoint: &ServiceEndpoint) -> Endpoint {
     Endpoint {
-        address: socket,
         health: HealthStatus::Healthy,
-        weight: 1,
         transport_match: endpoint
             .accepts_mtls(world, socket.port())
             .then(|| TLS_MODE.clone())
             .into_iter()
             .collect(),
         workload: endpoint.workload.as_ref().map(|w| workload(world, w)),
+        ..Endpoint::at(socket)
     }
 }
 

@@ -7,8 +7,8 @@ use mesh_model::{
     access_log::AccessLog,
     filter::{MetadataExchange, NetworkFilter, Stats, TcpProxy},
     http::{
-        Alpn, ClientCertDetails, EscapedSlashes, ForwardClientCert, HttpConnectionManager,
-        HttpFilter, PeerMetadata, RouteSource, Tracing,
+        Alpn, ClientCertDetails, ForwardClientCert, HttpConnectionManager, HttpFilter,
+        PeerMetadata, RouteSource, Tracing,
     },
     name::Direction,
     route::RouteConfiguration,
@@ -24,7 +24,6 @@ pub(super) fn outbound_http(
 ) -> Vec<NetworkFilter> {
     vec![manager(HttpConnectionManager {
         filters: outbound_http_filters(client),
-        server_name: "envoy".into(),
         ..plain_manager(world, stat_prefix, RouteSource::Rds(route))
     })]
 }
@@ -129,23 +128,12 @@ fn inbound_http_filters(client: &Client) -> Vec<HttpFilter> {
 
 fn plain_manager(world: &World, stat_prefix: String, routes: RouteSource) -> HttpConnectionManager {
     HttpConnectionManager {
-        stat_prefix,
-        routes,
-        filters: Vec::new(),
-        server_name: String::new(),
-        overwrite_server: true,
         stream_idle_timeout: Duration::ZERO,
-        idle_timeout: None,
-        use_remote_address: false,
-        forward_client_cert: ForwardClientCert::Sanitize,
         upgrades: vec!["websocket".into()],
         normalize_path: true,
-        merge_slashes: false,
-        escaped_slashes: EscapedSlashes::KeepUnchanged,
         // Beyond Istio's defaults: applications that still speak HTTP/1.0 or look at the case of header names just work.
         accept_http_10: true,
         preserve_header_case: true,
-        generate_request_id: true,
         // Istio's: all that clients ask for, one percent of the others.
         tracing: Some(Tracing {
             client: 10_000,
@@ -153,6 +141,7 @@ fn plain_manager(world: &World, stat_prefix: String, routes: RouteSource) -> Htt
             overall: 10_000,
         }),
         access_logs: access_log::all(world),
+        ..HttpConnectionManager::new(stat_prefix, routes)
     }
 }
 
@@ -162,10 +151,8 @@ fn manager(manager: HttpConnectionManager) -> NetworkFilter {
 
 fn tcp_proxy(cluster: ClusterName, access_logs: Vec<AccessLog>) -> NetworkFilter {
     NetworkFilter::TcpProxy(TcpProxy {
-        stat_prefix: cluster.to_string(),
-        cluster,
-        idle_timeout: None,
         access_logs,
+        ..TcpProxy::to(cluster)
     })
 }
 

@@ -6,7 +6,7 @@
 use super::{
     access_log, cluster, filters,
     key::{Client, InboundPort, Server},
-    listener::{empty, plain, speaking},
+    listener::{empty, speaking},
     route, tls,
 };
 use crate::snapshot::{MtlsMode, Traffic, World};
@@ -57,7 +57,7 @@ fn to_itself(client: &Client) -> FilterChain {
             destination_port: Some(INBOUND),
             ..Default::default()
         },
-        ..plain(filters::inbound_tcp(
+        ..FilterChain::new(filters::inbound_tcp(
             client,
             BLACK_HOLE_CLUSTER.into(),
             Vec::new(),
@@ -255,7 +255,7 @@ impl Port<'_> {
                 application_protocols,
                 ..self.matches.clone()
             },
-            ..plain(filters)
+            ..FilterChain::new(filters)
         }
     }
 }

@@ -5,7 +5,6 @@ use crate::snapshot::World;
 use mesh_api::mesh_config::OutboundTrafficMode;
 use mesh_model::{
     ClusterName, ListenerName,
-    filter::NetworkFilter,
     listener::{FilterChain, FilterChainMatch, Listener, TransportProtocol},
     name::{BLACK_HOLE_CLUSTER, Direction, PASSTHROUGH_CLUSTER, VIRTUAL_OUTBOUND},
     port::OUTBOUND,
@@ -22,7 +21,7 @@ pub(super) fn virtual_outbound(world: &World, client: &Client) -> Listener {
             destination_port: Some(OUTBOUND),
             ..Default::default()
         },
-        ..plain(filters::outbound_tcp(
+        ..FilterChain::new(filters::outbound_tcp(
             client,
             BLACK_HOLE_CLUSTER.into(),
             Vec::new(),
@@ -51,7 +50,7 @@ pub(super) fn unknown(world: &World, client: &Client) -> FilterChain {
         OutboundTrafficMode::AllowAny => PASSTHROUGH_CLUSTER.into(),
         OutboundTrafficMode::RegistryOnly => BLACK_HOLE_CLUSTER.into(),
     };
-    plain(filters::outbound_tcp(
+    FilterChain::new(filters::outbound_tcp(
         client,
         cluster,
         access_log::all(world),
@@ -66,29 +65,13 @@ pub(super) fn empty(
     others: impl IntoIterator<Item = SocketAddr>,
 ) -> Listener {
     Listener {
-        name: name(address),
-        address,
         additional_addresses: others.into_iter().collect(),
         bind_to_port: false,
-        use_original_dst: false,
         direction: Some(direction),
-        listener_filters: Vec::new(),
         listener_filters_timeout: world.mesh().protocol_detection_timeout,
         continue_on_listener_filters_timeout: true,
-        filter_chains: Vec::new(),
-        default_filter_chain: None,
         access_logs: access_log::unmatched(world),
-    }
-}
-
-/// A chain that takes everything, in plaintext.
-pub(super) fn plain(filters: Vec<NetworkFilter>) -> FilterChain {
-    FilterChain {
-        name: String::new(),
-        matches: FilterChainMatch::default(),
-        tls: None,
-        transport_connect_timeout: None,
-        filters,
+        ..Listener::new(name(address), address)
     }
 }
 

@@ -6,7 +6,7 @@
 use super::{
     access_log, cluster, filters,
     key::Client,
-    listener::{empty, plain, speaking, unknown, virtual_outbound},
+    listener::{empty, speaking, unknown, virtual_outbound},
     tls,
 };
 use crate::snapshot::{Service, ServicePort, Traffic, World};
@@ -152,7 +152,7 @@ fn requests(world: &World, client: &Client, address: SocketAddr, route: RouteNam
     FilterChain {
         matches: speaking(TransportProtocol::RawBuffer, &tls::PLAIN_HTTP),
         transport_connect_timeout: Some(TRANSPORT_CONNECT_TIMEOUT),
-        ..plain(filters::outbound_http(world, client, stat_prefix, route))
+        ..FilterChain::new(filters::outbound_http(world, client, stat_prefix, route))
     }
 }
 
@@ -160,7 +160,7 @@ fn bytes(world: &World, client: &Client, service: &Service, port: &ServicePort) 
     let cluster = cluster::outbound_bytes_name(client, service, port);
     FilterChain {
         transport_connect_timeout: Some(TRANSPORT_CONNECT_TIMEOUT),
-        ..plain(filters::outbound_tcp(
+        ..FilterChain::new(filters::outbound_tcp(
             client,
             cluster,
             access_log::all(world),

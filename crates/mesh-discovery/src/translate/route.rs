@@ -31,10 +31,9 @@ pub(super) fn configuration(
         None => vec![of_one_service(world, name)?],
     };
     Some(RouteConfiguration {
-        name: name.clone(),
-        virtual_hosts,
         ignore_port_in_host_matching: true,
         max_direct_response_body_bytes: Some(MAX_DIRECT_RESPONSE),
+        ..RouteConfiguration::new(name.clone(), virtual_hosts)
     })
 }
 
@@ -62,27 +61,17 @@ pub(super) fn inbound(
         grpc_timeout_header_max: Some(Duration::ZERO),
     };
     let forward = Forward {
-        cluster,
         timeout: Some(Duration::ZERO),
-        max_grpc_timeout: None,
         max_stream_duration: Some(no_limit),
-        retry: None,
+        ..Forward::to(cluster)
     };
-    Arc::new(RouteConfiguration {
-        name: name.into(),
-        virtual_hosts: vec![VirtualHost {
-            name: format!("inbound|http|{port}"),
-            domains: vec!["*".into()],
-            routes: vec![everything(
-                "default",
-                RouteAction::Forward(forward),
-                Some(operation),
-            )],
-            include_request_attempt_count: false,
-        }],
-        ignore_port_in_host_matching: false,
-        max_direct_response_body_bytes: None,
-    })
+    let route = everything("default", RouteAction::Forward(forward), Some(operation));
+    let host = VirtualHost::new(
+        format!("inbound|http|{port}"),
+        vec!["*".into()],
+        vec![route],
+    );
+    Arc::new(RouteConfiguration::new(name.into(), vec![host]))
 }
 
 fn shared_port(name: &RouteName) -> Option<u16> {
@@ -126,15 +115,10 @@ fn virtual_host(service: &Service, port: &ServicePort, domains: Vec<String>) -> 
         ..without_limits(outbound_name(service, port))
     };
     let operation = format!("{name}/*");
+    let route = everything("default", RouteAction::Forward(forward), Some(operation));
     VirtualHost {
-        name,
-        domains,
-        routes: vec![everything(
-            "default",
-            RouteAction::Forward(forward),
-            Some(operation),
-        )],
         include_request_attempt_count: true,
+        ..VirtualHost::new(name, domains, vec![route])
     }
 }
 
@@ -146,40 +130,30 @@ fn all_others(world: &World) -> VirtualHost {
         ),
         OutboundTrafficMode::RegistryOnly => (
             "block_all",
-            RouteAction::DirectResponse(DirectResponse {
-                status: 502,
-                body: Vec::new(),
-            }),
+            RouteAction::DirectResponse(DirectResponse::new(502)),
         ),
     };
+    let route = everything(name, action, None);
     VirtualHost {
-        name: name.into(),
-        domains: vec!["*".into()],
-        routes: vec![everything(name, action, None)],
         include_request_attempt_count: true,
+        ..VirtualHost::new(name, vec!["*".into()], vec![route])
     }
 }
 
 fn everything(name: &str, action: RouteAction, operation: Option<String>) -> Route {
+    let all = RouteMatch::new(PathMatch::Prefix("/".into()));
     Route {
         name: name.into(),
-        matches: RouteMatch {
-            path: PathMatch::Prefix("/".into()),
-            ignore_case: false,
-        },
-        action,
         operation,
-        config: None,
+        ..Route::new(all, action)
     }
 }
 
 fn without_limits(cluster: ClusterName) -> Forward {
     Forward {
-        cluster,
         timeout: Some(Duration::ZERO),
         max_grpc_timeout: Some(Duration::ZERO),
-        max_stream_duration: None,
-        retry: None,
+        ..Forward::to(cluster)
     }
 }
 
@@ -194,11 +168,9 @@ fn default_retry() -> RetryPolicy {
             RetryOn::RetriableStatusCodes,
         ],
         num_retries: 2,
-        per_try_timeout: None,
         retriable_status_codes: vec![503],
         avoid_previous_hosts: true,
         host_selection_attempts: 5,
-        back_off_base: None,
-        back_off_max: None,
+        ..Default::default()
     }
 }

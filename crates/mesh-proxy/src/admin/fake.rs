@@ -134,11 +134,8 @@ impl Fake {
     /// Gives a cluster an endpoint.
     pub(super) fn endpoint(&self, cluster: &str, address: SocketAddr) {
         let endpoint = Endpoint {
-            address,
             health: HealthStatus::Healthy,
-            weight: 1,
-            transport_match: vec![],
-            workload: None,
+            ..Endpoint::at(address)
         };
         let set = assignment(&cluster.into(), vec![endpoint]);
         self.shared.apply_endpoints(set);
@@ -171,14 +168,13 @@ impl Fake {
 
 fn assignment(cluster: &ClusterName, endpoints: Vec<Endpoint>) -> ClusterLoadAssignment {
     let locality = LocalityEndpoints {
-        locality: Locality::default(),
         weight: Some(1),
-        priority: 0,
         endpoints,
+        ..Default::default()
     };
     ClusterLoadAssignment {
-        cluster: cluster.clone(),
         localities: vec![locality],
+        ..ClusterLoadAssignment::new(cluster.clone())
     }
 }
 

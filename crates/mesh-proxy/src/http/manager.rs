@@ -181,29 +181,16 @@ fn stats(model: &HttpConnectionManager) -> Option<Stats> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use mesh_model::http::EscapedSlashes;
 
     /// Istio's settings of a sidecar, with routes under the name `80`.
     pub(crate) fn model() -> HttpConnectionManager {
         HttpConnectionManager {
-            stat_prefix: "test".into(),
-            routes: RouteSource::Rds("80".into()),
             filters: vec![HttpFilter::Router],
-            server_name: "envoy".into(),
-            overwrite_server: true,
             stream_idle_timeout: Duration::ZERO,
-            idle_timeout: None,
-            use_remote_address: false,
-            forward_client_cert: ForwardClientCert::Sanitize,
             upgrades: vec!["websocket".into()],
             normalize_path: true,
-            merge_slashes: false,
-            escaped_slashes: EscapedSlashes::KeepUnchanged,
             accept_http_10: true,
-            preserve_header_case: false,
-            generate_request_id: true,
-            tracing: None,
-            access_logs: vec![],
+            ..HttpConnectionManager::new("test", RouteSource::Rds("80".into()))
         }
     }
 

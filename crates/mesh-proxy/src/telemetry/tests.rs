@@ -278,11 +278,7 @@ fn messages_of_grpc_calls_are_counted() {
 #[test]
 fn a_listener_knows_which_response_headers_its_logs_show() {
     use mesh_model::access_log::{AccessLog, AccessLogFormat};
-    let log = |format| AccessLog {
-        path: "/dev/null".into(),
-        format,
-        only_no_route: false,
-    };
+    let log = |format| AccessLog::file("/dev/null", format);
     let text = "%RESP(X-B)% %REQ(X-NOT)% %RESP(X-A?X-B)%\n".to_owned();
     let json = [("c", "%RESP(X-C)%"), ("d", "in %RESP(X-D)% text")];
     let json = json.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();

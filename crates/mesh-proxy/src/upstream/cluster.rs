@@ -157,41 +157,32 @@ pub(crate) mod tests {
     /// A plaintext cluster of that name with static endpoints.
     pub(crate) fn cluster(name: &str, addresses: &[SocketAddr]) -> cluster::Cluster {
         cluster::Cluster {
-            name: name.into(),
-            discovery: Discovery::Static(assignment(name, addresses)),
             connect_timeout: Duration::from_secs(10),
             lb_policy: LbPolicy::LeastRequest,
             limits: Limits::UNLIMITED,
-            healthy_panic_threshold: None,
-            locality_weighted: false,
-            transport_matches: vec![],
-            transport: cluster::Transport::RawBuffer,
             http_protocol: UpstreamHttp::Downstream,
-            idle_timeout: None,
-            source_address: None,
-            services: vec![],
+            ..cluster::Cluster::new(
+                name.into(),
+                Discovery::Static(assignment(name, addresses)),
+            )
         }
     }
 
     pub(crate) fn assignment(name: &str, addresses: &[SocketAddr]) -> ClusterLoadAssignment {
         ClusterLoadAssignment {
-            cluster: name.into(),
             localities: vec![LocalityEndpoints {
-                locality: endpoint::Locality::default(),
                 weight: Some(1),
-                priority: 0,
                 endpoints: addresses.iter().map(|a| endpoint(&a.to_string())).collect(),
+                ..Default::default()
             }],
+            ..ClusterLoadAssignment::new(name.into())
         }
     }
 
     pub(crate) fn endpoint(address: &str) -> endpoint::Endpoint {
         endpoint::Endpoint {
-            address: address.parse().expect("an address"),
             health: HealthStatus::Healthy,
-            weight: 1,
-            transport_match: vec![],
-            workload: None,
+            ..endpoint::Endpoint::at(address.parse().expect("an address"))
         }
     }
 

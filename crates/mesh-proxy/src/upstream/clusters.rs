@@ -103,10 +103,7 @@ impl Clusters {
     pub fn remove_endpoints(&self, name: &ClusterName) {
         let mut state = self.state.lock();
         if state.assignments.contains_key(name) {
-            let none = Arc::new(ClusterLoadAssignment {
-                cluster: name.clone(),
-                localities: vec![],
-            });
+            let none = Arc::new(ClusterLoadAssignment::new(name.clone()));
             state.assignments.insert(name.clone(), none);
             state.endpoints_changed(name);
             state.assignments.remove(name);

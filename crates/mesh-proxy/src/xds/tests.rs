@@ -84,78 +84,36 @@ impl Target for Notes {
 
 pub(crate) fn cluster(name: &str) -> Cluster {
     Cluster {
-        name: name.into(),
-        discovery: Discovery::Eds(name.into()),
-        connect_timeout: Duration::from_secs(10),
-        lb_policy: Default::default(),
         limits: Limits::UNLIMITED,
-        healthy_panic_threshold: None,
-        locality_weighted: false,
-        transport_matches: vec![],
-        transport: Default::default(),
-        http_protocol: Default::default(),
-        idle_timeout: None,
-        source_address: None,
-        services: vec![],
+        ..Cluster::new(name.into(), Discovery::Eds(name.into()))
     }
 }
 
 pub(crate) fn listener(name: &str, port: u16, routes: &str) -> Listener {
     let manager = HttpConnectionManager {
-        stat_prefix: format!("outbound_{name}"),
-        routes: RouteSource::Rds(routes.into()),
         filters: vec![HttpFilter::Router],
-        server_name: "envoy".into(),
-        overwrite_server: true,
-        stream_idle_timeout: Duration::ZERO,
-        idle_timeout: None,
-        use_remote_address: false,
-        forward_client_cert: Default::default(),
-        upgrades: vec![],
-        normalize_path: true,
-        merge_slashes: false,
-        escaped_slashes: Default::default(),
-        accept_http_10: false,
-        preserve_header_case: false,
-        generate_request_id: true,
-        tracing: None,
-        access_logs: vec![],
+        ..HttpConnectionManager::new(
+            format!("outbound_{name}"),
+            RouteSource::Rds(routes.into()),
+        )
     };
+    let manager = NetworkFilter::HttpConnectionManager(Box::new(manager));
     Listener {
-        name: name.into(),
-        address: ([0, 0, 0, 0], port).into(),
-        additional_addresses: vec![],
         bind_to_port: false,
-        use_original_dst: false,
         direction: Some(mesh_model::name::Direction::Outbound),
-        listener_filters: vec![],
-        listener_filters_timeout: Duration::from_secs(15),
-        continue_on_listener_filters_timeout: false,
-        filter_chains: vec![FilterChain {
-            name: String::new(),
-            matches: FilterChainMatch::default(),
-            tls: None,
-            transport_connect_timeout: None,
-            filters: vec![NetworkFilter::HttpConnectionManager(Box::new(manager))],
-        }],
-        default_filter_chain: None,
-        access_logs: vec![],
+        filter_chains: vec![FilterChain::new(vec![manager])],
+        ..Listener::new(name.into(), ([0, 0, 0, 0], port).into())
     }
 }
 
 fn endpoints(name: &str) -> ClusterLoadAssignment {
-    ClusterLoadAssignment {
-        cluster: name.into(),
-        localities: vec![],
-    }
+    ClusterLoadAssignment::new(name.into())
 }
 
 fn routes(name: &str) -> RouteConfiguration {
     RouteConfiguration {
-        name: name.into(),
-        virtual_hosts: vec![],
         ignore_port_in_host_matching: true,
-        max_direct_response_body_bytes: None,
+        ..RouteConfiguration::new(name.into(), vec![])
     }
 }
 

@@ -78,8 +78,8 @@ mod tests {
         ] {
             let matches = |ignore_case, path: &str| {
                 PathMatcher::new(&RouteMatch {
-                    path: matcher.clone(),
                     ignore_case,
+                    ..RouteMatch::new(matcher.clone())
                 })
                 .matches(path)
             };

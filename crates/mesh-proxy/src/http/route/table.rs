@@ -158,21 +158,14 @@ pub(crate) mod tests {
 
     /// A route to `cluster` for all paths with that prefix, without a timeout.
     pub(crate) fn forward(prefix: &str, cluster: &str) -> route::Route {
+        let all = RouteMatch::new(PathMatch::Prefix(prefix.to_owned()));
+        let forward = route::Forward {
+            timeout: Some(Duration::ZERO),
+            ..route::Forward::to(cluster.into())
+        };
         route::Route {
             name: format!("to-{cluster}"),
-            matches: RouteMatch {
-                path: PathMatch::Prefix(prefix.to_owned()),
-                ignore_case: false,
-            },
-            action: RouteAction::Forward(route::Forward {
-                cluster: cluster.into(),
-                timeout: Some(Duration::ZERO),
-                max_grpc_timeout: None,
-                max_stream_duration: None,
-                retry: None,
-            }),
-            operation: None,
-            config: None,
+            ..route::Route::new(all, RouteAction::Forward(forward))
         }
     }
 
@@ -180,19 +173,16 @@ pub(crate) mod tests {
         name: &str,
         hosts: Vec<(&str, Vec<&str>, Vec<route::Route>)>,
     ) -> RouteConfiguration {
-        let hosts = hosts.into_iter();
+        let hosts = hosts.into_iter().map(|(name, domains, routes)| {
+            let domains = domains.into_iter().map(str::to_owned).collect();
+            route::VirtualHost {
+                include_request_attempt_count: true,
+                ..route::VirtualHost::new(name, domains, routes)
+            }
+        });
         RouteConfiguration {
-            name: name.into(),
-            virtual_hosts: hosts
-                .map(|(name, domains, routes)| route::VirtualHost {
-                    name: name.to_owned(),
-                    domains: domains.into_iter().map(str::to_owned).collect(),
-                    routes,
-                    include_request_attempt_count: true,
-                })
-                .collect(),
             ignore_port_in_host_matching: true,
-            max_direct_response_body_bytes: None,
+            ..RouteConfiguration::new(name.into(), hosts.collect())
         }
     }
 
@@ -238,8 +228,8 @@ pub(crate) mod tests {
         assert_eq!(compiled.timeout, Some(Duration::from_secs(15)), "Envoy's");
 
         let direct = RouteAction::DirectResponse(route::DirectResponse {
-            status: 502,
             body: vec![b'x'; 10],
+            ..route::DirectResponse::new(502)
         });
         let Action::Direct(compiled) = Action::compile(&direct, &clusters) else {
             unreachable!("direct")

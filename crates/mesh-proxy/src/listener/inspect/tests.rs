@@ -11,21 +11,14 @@ fn listener(timeout: Duration, go_on: bool) -> Listener {
         disabled: Some(ConnectionMatch::DestinationPort(15006..15007)),
     };
     Listener {
-        name: "virtualInbound".into(),
-        address: "0.0.0.0:15006".parse().expect("address"),
-        additional_addresses: vec![],
-        bind_to_port: true,
         use_original_dst: true,
-        direction: None,
         listener_filters: vec![
             filter(ListenerFilterKind::TlsInspector),
             filter(ListenerFilterKind::HttpInspector),
         ],
         listener_filters_timeout: timeout,
         continue_on_listener_filters_timeout: go_on,
-        filter_chains: vec![],
-        default_filter_chain: None,
-        access_logs: vec![],
+        ..Listener::new("virtualInbound".into(), ([0, 0, 0, 0], 15006).into())
     }
 }
 

@@ -239,9 +239,8 @@ fn only_what_no_route_took_is_logged_where_that_is_asked_for() {
     let telemetry = telemetry();
     let sinks = &telemetry.0.sinks;
     let model = access_log::AccessLog {
-        path: "/nonexistent".into(),
-        format: text("x\n"),
         only_no_route: true,
+        ..access_log::AccessLog::file("/nonexistent", text("x\n"))
     };
     let log = AccessLog::new(&model, sinks).expect("format");
     let (connection, upstream) = (connection(Direction::Inbound), UpstreamRecord::default());
@@ -252,11 +251,8 @@ fn only_what_no_route_took_is_logged_where_that_is_asked_for() {
 }
 
 fn observers(telemetry: &Telemetry, path: &std::path::Path) -> Observers {
-    let model = access_log::AccessLog {
-        path: path.to_string_lossy().into_owned(),
-        format: text("%CONNECTION_ID%\n"),
-        only_no_route: false,
-    };
+    let format = text("%CONNECTION_ID%\n");
+    let model = access_log::AccessLog::file(path.to_string_lossy(), format);
     telemetry.observers(None, &[model]).expect("format")
 }
 

@@ -1,0 +1,70 @@
+//! What a route does with a request.
+
+use super::RetryPolicy;
+use crate::ClusterName;
+use std::time::Duration;
+
+/// What a route does with the requests that it takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RouteAction {
+    /// Sends the request to a cluster.
+    Forward(Forward),
+    /// Answers by itself.
+    DirectResponse(DirectResponse),
+}
+
+/// Sends requests to a cluster (Envoy `RouteAction`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forward {
+    /// Where to.
+    pub cluster: ClusterName,
+    /// How long the whole request may take, retries included; zero: for ever; `None`: Envoy's 15 s.
+    pub timeout: Option<Duration>,
+    /// Cap on the `grpc-timeout` header; zero: none; `None`: the header is not read (Envoy `max_grpc_timeout`).
+    pub max_grpc_timeout: Option<Duration>,
+    /// Limits on the stream (Envoy `max_stream_duration`).
+    pub max_stream_duration: Option<MaxStreamDuration>,
+    /// Retries.
+    pub retry: Option<RetryPolicy>,
+}
+
+impl Forward {
+    /// Sends requests to `cluster` as Envoy does where nothing else is set.
+    pub fn to(cluster: ClusterName) -> Self {
+        Self {
+            cluster,
+            timeout: None,
+            max_grpc_timeout: None,
+            max_stream_duration: None,
+            retry: None,
+        }
+    }
+}
+
+/// Limits on a stream's life; zero is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MaxStreamDuration {
+    /// Longest life.
+    pub max: Option<Duration>,
+    /// Cap on the `grpc-timeout` header.
+    pub grpc_timeout_header_max: Option<Duration>,
+}
+
+/// Answers without an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectResponse {
+    /// HTTP status, 100 to 599.
+    pub status: u16,
+    /// Body; may be empty.
+    pub body: Vec<u8>,
+}
+
+impl DirectResponse {
+    /// An answer without a body.
+    pub fn new(status: u16) -> Self {
+        Self {
+            status,
+            body: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! When and how a request is tried again.
+
+use std::time::Duration;
+
+/// When and how a request is tried again (Envoy `RetryPolicy`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Conditions, in the order given.
+    pub retry_on: Vec<RetryOn>,
+    /// Retries beside the first try.
+    pub num_retries: u32,
+    /// How long each try may take; `None` or zero: as long as the request.
+    pub per_try_timeout: Option<Duration>,
+    /// Status codes for [`RetryOn::RetriableStatusCodes`].
+    pub retriable_status_codes: Vec<u16>,
+    /// A retry avoids the hosts already tried (Envoy `previous_hosts`).
+    pub avoid_previous_hosts: bool,
+    /// How often another host is picked for that.
+    pub host_selection_attempts: u32,
+    /// Base interval of the back-off; `None`: Envoy's 25 ms.
+    pub back_off_base: Option<Duration>,
+    /// Longest back-off; `None`: ten times the base.
+    pub back_off_max: Option<Duration>,
+}
+
+/// A condition for a retry (Envoy `retry_on`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RetryOn {
+    /// Any 5xx, a reset, a connect failure, or a timeout.
+    FiveXx,
+    /// 502, 503 or 504.
+    GatewayError,
+    /// The upstream reset the stream, or never answered.
+    Reset,
+    /// A reset before the request was sent.
+    ResetBeforeRequest,
+    /// No connection could be made.
+    ConnectFailure,
+    /// 409.
+    Retriable4xx,
+    /// The upstream refused the stream (HTTP/2 `REFUSED_STREAM`).
+    RefusedStream,
+    /// A status of [`RetryPolicy::retriable_status_codes`].
+    RetriableStatusCodes,
+    /// `x-envoy-ratelimited` is set.
+    EnvoyRatelimited,
+    /// gRPC status `cancelled`.
+    Cancelled,
+    /// gRPC status `deadline-exceeded`.
+    DeadlineExceeded,
+    /// gRPC status `internal`.
+    Internal,
+    /// gRPC status `resource-exhausted`.
+    ResourceExhausted,
+    /// gRPC status `unavailable`.
+    Unavailable,
+}
+
+impl RetryOn {
+    /// All conditions.
+    pub const ALL: [Self; 14] = [
+        Self::FiveXx,
+        Self::GatewayError,
+        Self::Reset,
+        Self::ResetBeforeRequest,
+        Self::ConnectFailure,
+        Self::Retriable4xx,
+        Self::RefusedStream,
+        Self::RetriableStatusCodes,
+        Self::EnvoyRatelimited,
+        Self::Cancelled,
+        Self::DeadlineExceeded,
+        Self::Internal,
+        Self::ResourceExhausted,
+        Self::Unavailable,
+    ];
+
+    /// Envoy's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::FiveXx => "5xx",
+            Self::GatewayError => "gateway-error",
+            Self::Reset => "reset",
+            Self::ResetBeforeRequest => "reset-before-request",
+            Self::ConnectFailure => "connect-failure",
+            Self::Retriable4xx => "retriable-4xx",
+            Self::RefusedStream => "refused-stream",
+            Self::RetriableStatusCodes => "retriable-status-codes",
+            Self::EnvoyRatelimited => "envoy-ratelimited",
+            Self::Cancelled => "cancelled",
+            Self::DeadlineExceeded => "deadline-exceeded",
+            Self::Internal => "internal",
+            Self::ResourceExhausted => "resource-exhausted",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
+    /// The condition of that name.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|on| on.as_str() == word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RetryOn;
+
+    #[test]
+    fn retry_words_round_trip() {
+        for on in RetryOn::ALL {
+            assert_eq!(RetryOn::parse(on.as_str()), Some(on));
+        }
+        assert_eq!(RetryOn::parse("http3-post-connect-failure"), None);
+    }
+}
