@@ -1,6 +1,6 @@
 //! TLS contexts of both directions. Certificates are named, never held: secrets arrive on their own and rotate.
 
-use crate::{SecretName, matcher::StringMatch};
+use crate::{SecretName, matcher::StringMatcher};
 
 /// Version of TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,7 +34,7 @@ pub struct PeerValidation {
     /// Secret with the trusted roots.
     pub trusted_ca: SecretName,
     /// The peer's URI or DNS SANs must match one of these; empty: any certificate under the roots will do.
-    pub subject_alt_names: Vec<StringMatch>,
+    pub subject_alt_names: Vec<StringMatcher>,
 }
 
 /// TLS towards a client (Envoy `DownstreamTlsContext`).

@@ -17,6 +17,7 @@ mod grpc; //        status codes and deadlines
 mod header; //      what is done to headers
 mod local_reply; // answers of our own
 mod manager; //     a connection manager, compiled
+mod matching; //    matchers of a request's head
 mod path; //        normalised paths
 mod router; //      sends a request on: tries, retries, time limits
 mod stream; //      the story of one request

@@ -8,6 +8,7 @@ pub(crate) mod endpoint;
 mod envoy;
 pub(crate) mod filter;
 pub(crate) mod listener;
+pub(crate) mod matcher;
 pub(crate) mod name_table;
 pub(crate) mod route;
 pub(crate) mod tls;

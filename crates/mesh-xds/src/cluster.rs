@@ -21,9 +21,7 @@ use crate::{
     sorted, tls,
 };
 use bytes::Bytes;
-use mesh_model::cluster::{
-    Cluster, DEFAULT_CONNECT_TIMEOUT, Limits, Transport, TransportMatch,
-};
+use mesh_model::cluster::{Cluster, DEFAULT_CONNECT_TIMEOUT, Limits, Transport, TransportMatch};
 use prost::Message;
 use std::{mem::take, net::IpAddr, time::Duration};
 

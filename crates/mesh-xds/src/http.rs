@@ -24,9 +24,7 @@ use crate::{
 };
 use mesh_model::{
     RouteName,
-    http::{
-        DEFAULT_SERVER_NAME, DEFAULT_STREAM_IDLE_TIMEOUT, HttpConnectionManager, RouteSource,
-    },
+    http::{DEFAULT_SERVER_NAME, DEFAULT_STREAM_IDLE_TIMEOUT, HttpConnectionManager, RouteSource},
 };
 use std::{mem::take, sync::Arc};
 

@@ -25,6 +25,7 @@ mod istio;
 mod address;
 mod decode;
 mod decoration;
+mod matcher;
 mod metadata;
 mod sorted;
 mod source;

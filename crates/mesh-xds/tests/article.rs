@@ -34,9 +34,9 @@ fn the_cluster() -> Result<()> {
             certificate: Some(DEFAULT_SECRET.into()),
             validation: Some(PeerValidation {
                 trusted_ca: ROOT_CA_SECRET.into(),
-                subject_alt_names: vec![StringMatch::Exact(
-                    "spiffe://cluster.local/ns/test/sa/default".into(),
-                )],
+                subject_alt_names: vec![
+                    StringMatch::Exact("spiffe://cluster.local/ns/test/sa/default".into()).into(),
+                ],
             }),
             alpn: vec!["istio-peer-exchange".into(), "istio".into()],
         },

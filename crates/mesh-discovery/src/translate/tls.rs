@@ -10,7 +10,7 @@ use crate::snapshot::{Protocol, Traffic, World};
 use mesh_model::{
     ClusterName, SpiffeId,
     cluster::UpstreamHttp,
-    matcher::StringMatch,
+    matcher::{StringMatch, StringMatcher},
     name::{DEFAULT_SECRET, ROOT_CA_SECRET},
     tls::{CommonTls, DownstreamTls, PeerValidation, TlsVersion, UpstreamTls},
 };
@@ -68,7 +68,7 @@ pub(super) fn upstream(
         namespace,
         service_account,
     };
-    let names = accounts.map(|account| StringMatch::Exact(identity(account).to_string()));
+    let names = accounts.map(|account| StringMatch::Exact(identity(account).to_string()).into());
     UpstreamTls {
         common: CommonTls {
             alpn: owned(&offer(client, payload)),
@@ -88,7 +88,7 @@ pub(super) fn downstream(world: &World, client: &Client, http: bool) -> Downstre
         common: CommonTls {
             alpn: owned(&alpn),
             cipher_suites: owned(&CIPHER_SUITES),
-            ..common(vec![prefix])
+            ..common(vec![prefix.into()])
         },
         require_client_certificate: true,
     }
@@ -134,7 +134,7 @@ pub(super) fn owned(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
-fn common(subject_alt_names: Vec<StringMatch>) -> CommonTls {
+fn common(subject_alt_names: Vec<StringMatcher>) -> CommonTls {
     CommonTls {
         min_version: TlsVersion::V1_2,
         max_version: TlsVersion::V1_3,

@@ -114,7 +114,13 @@ mod tests {
             (Range(-2..3), false, false, Some("3"), false),
             (Range(-2..3), false, false, Some("2x"), false),
             (Range(-2..3), true, false, Some("2x"), true),
-            (Range(-2..3), false, false, Some("99999999999999999999"), false),
+            (
+                Range(-2..3),
+                false,
+                false,
+                Some("99999999999999999999"),
+                false,
+            ),
         ];
         for (wanted, invert, missing_is_empty, value, outcome) in rows {
             let matcher = HeaderMatch {

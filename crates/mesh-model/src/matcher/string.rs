@@ -60,11 +60,11 @@ impl StringMatcher {
 
 #[cfg(test)]
 mod tests {
-    use super::{StringMatch::*, *};
+    use super::{StringMatch::*, StringMatcher};
 
     #[test]
     fn each_form_matches_as_named() {
-        let regex = Regex::new("a|ab").expect("valid");
+        let regex = crate::matcher::Regex::new("a|ab").expect("valid");
         for (pattern, yes, no) in [
             (Exact("ab".into()), "ab", "abc"),
             (Prefix("ab".into()), "abc", "cab"),
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn case_is_ignored_where_that_is_asked_for() {
-        let upper = Regex::new("AB").expect("valid");
+        let upper = crate::matcher::Regex::new("AB").expect("valid");
         for (pattern, ignores) in [
             (Exact("aB".into()), true),
             (Prefix("aB".into()), true),

@@ -1,12 +1,20 @@
 //! Which requests a route takes.
 
+use crate::matcher::{Fraction, HeaderMatch, QueryMatch, Regex};
+
 /// Which requests a route takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteMatch {
     /// The path, without its query.
     pub path: PathMatch,
-    /// Letters match in either case.
+    /// Letters of the path match in either case. A regular expression decides that by itself.
     pub ignore_case: bool,
+    /// All of these must match. Several values of one header count as one, joined by commas.
+    pub headers: Vec<HeaderMatch>,
+    /// All of these must match.
+    pub query: Vec<QueryMatch>,
+    /// Only so many are taken; the others go to the next route that matches (Envoy `runtime_fraction`).
+    pub fraction: Option<Fraction>,
 }
 
 impl RouteMatch {
@@ -15,6 +23,9 @@ impl RouteMatch {
         Self {
             path,
             ignore_case: false,
+            headers: Vec::new(),
+            query: Vec::new(),
+            fraction: None,
         }
     }
 }
@@ -28,4 +39,6 @@ pub enum PathMatch {
     Exact(String),
     /// Equal, or starts with it and a slash.
     SeparatedPrefix(String),
+    /// All of it matches.
+    Regex(Regex),
 }

@@ -12,7 +12,7 @@ use clap::Parser;
 use mesh_model::{
     ClusterName,
     cluster::Discovery,
-    endpoint::{ClusterLoadAssignment, Endpoint, HealthStatus, Locality, LocalityEndpoints},
+    endpoint::{ClusterLoadAssignment, Endpoint, HealthStatus, LocalityEndpoints},
     secret::{PrivateKey, Secret, SecretValue},
 };
 use mesh_runtime::{

@@ -34,6 +34,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 pub(super) struct Exchange {
     pub(super) downstream: Rc<Downstream>,
     pub(super) began: Instant,
+    /// What the request drew: all shares of requests are judged by this one number.
+    pub(super) random: u64,
     start: SystemTime,
     method: Method,
     version: Version,
@@ -75,6 +77,7 @@ impl Exchange {
         Rc::new(Self {
             downstream,
             began,
+            random: fastrand::u64(..),
             active_at: Cell::new(began),
             start: SystemTime::now(),
             method: parts.method.clone(),

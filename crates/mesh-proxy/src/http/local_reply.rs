@@ -15,6 +15,9 @@ use std::borrow::Cow;
 /// again whatever its method. Believed only from a peer that proved its identity, and passed on to nobody.
 pub(super) const UNSENT: HeaderName = HeaderName::from_static("x-mesh-unsent");
 
+/// Tells that a circuit breaker tripped.
+const OVERLOADED: HeaderName = HeaderName::from_static("x-envoy-overloaded");
+
 /// An answer of our own.
 #[derive(Clone, Debug)]
 pub(super) struct LocalReply {
@@ -22,7 +25,7 @@ pub(super) struct LocalReply {
     body: Cow<'static, str>,
     flags: ResponseFlags,
     details: Cow<'static, str>,
-    location: Option<HeaderValue>,
+    headers: HeaderMap,
     close: bool,
     unsent: bool,
 }
@@ -34,7 +37,7 @@ impl LocalReply {
             body: Cow::Borrowed(""),
             flags: ResponseFlags::NONE,
             details: details.into(),
-            location: None,
+            headers: HeaderMap::new(),
             close: false,
             unsent: true,
         }
@@ -47,6 +50,11 @@ impl LocalReply {
 
     fn text(mut self, body: impl Into<Cow<'static, str>>) -> Self {
         self.body = body.into();
+        self
+    }
+
+    fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
         self
     }
 
@@ -78,9 +86,10 @@ impl LocalReply {
 
     /// The client is to ask for `path`.
     pub(super) fn redirect(path: &str) -> Self {
-        Self {
-            location: HeaderValue::from_str(path).ok(),
-            ..Self::new(StatusCode::TEMPORARY_REDIRECT, "path_normalization_failed")
+        let reply = Self::new(StatusCode::TEMPORARY_REDIRECT, "path_normalization_failed");
+        match HeaderValue::from_str(path) {
+            Ok(path) => reply.header(header::LOCATION, path),
+            Err(_) => reply,
         }
     }
 
@@ -177,6 +186,10 @@ impl LocalReply {
             }
             _ => Self::reset(failure, retried),
         };
+        let reply = match failure.kind {
+            FailureKind::Overflow => reply.header(OVERLOADED, HeaderValue::from_static("true")),
+            _ => reply,
+        };
         Self {
             unsent: failure.unsent,
             ..reply.flag(failure.kind.flag())
@@ -242,9 +255,7 @@ impl LocalReply {
             *response.body_mut() = Body::full(body);
         }
         let headers = response.headers_mut();
-        if let Some(location) = self.location {
-            headers.insert(header::LOCATION, location);
-        }
+        headers.extend(self.headers);
         if mark && self.unsent && self.status.is_server_error() {
             headers.insert(UNSENT, HeaderValue::from_static("1"));
         }

@@ -1,9 +1,10 @@
-//! Which route a request takes: virtual host by name, then the first route whose path matches.
+//! Which route a request takes: virtual host by name, then the first route that matches.
 //!
 //! Tables are compiled when they arrive and published under their name; what a request needs of a route (slots,
 //! header values, durations) is prepared here, once. Matching sees only the canonical host and path, decided before.
 
 mod host;
+mod matches;
 mod path;
 mod table;
 

@@ -9,6 +9,7 @@ use super::{
     filter::Choices,
     header,
     local_reply::LocalReply,
+    matching::RequestHead,
     route::{Action, DirectResponse, Route},
     router,
 };
@@ -94,7 +95,13 @@ async fn ask(
 
     let table = exchange.downstream.table();
     let routes = table.get().ok_or_else(LocalReply::no_route_table)?;
-    let found = routes.find(canonical.host(), canonical.path.path());
+    let found = routes.find(&RequestHead {
+        host: canonical.host(),
+        path: &canonical.path,
+        method: &parts.method,
+        headers: &parts.headers,
+        random: exchange.random,
+    });
     let found = found.ok_or_else(LocalReply::no_route)?;
     exchange.routed(&table, found);
     let route = routes.route(found);

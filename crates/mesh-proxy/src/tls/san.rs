@@ -1,6 +1,6 @@
 //! Subject alternative names of a certificate.
 
-use mesh_model::matcher::StringMatch;
+use mesh_model::matcher::StringMatcher;
 use std::sync::Arc;
 use x509_parser::extensions::GeneralName;
 
@@ -16,7 +16,7 @@ pub fn first_uri(der: &[u8]) -> Option<Arc<str>> {
 }
 
 /// Whether a URI or DNS SAN matches one of `wanted`. A certificate that can't be parsed matches nothing.
-pub fn any_matches(der: &[u8], wanted: &[StringMatch]) -> bool {
+pub fn any_matches(der: &[u8], wanted: &[StringMatcher]) -> bool {
     let mut matched = false;
     for_each(der, |name| {
         if let GeneralName::URI(text) | GeneralName::DNSName(text) = name {

@@ -3,7 +3,7 @@
 //! Names of hosts play no part: workloads are known by the URI in their certificate.
 
 use super::san;
-use mesh_model::matcher::StringMatch;
+use mesh_model::matcher::StringMatcher;
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore,
     SignatureScheme,
@@ -22,10 +22,10 @@ use std::sync::Arc;
 #[error("peer `{found}` is none of {wanted:?}")]
 struct WrongName {
     found: String,
-    wanted: Vec<StringMatch>,
+    wanted: Vec<StringMatcher>,
 }
 
-fn check_names(leaf: &CertificateDer<'_>, wanted: &[StringMatch]) -> Result<(), Error> {
+fn check_names(leaf: &CertificateDer<'_>, wanted: &[StringMatcher]) -> Result<(), Error> {
     if wanted.is_empty() || san::any_matches(leaf, wanted) {
         return Ok(());
     }
@@ -44,7 +44,7 @@ fn check_names(leaf: &CertificateDer<'_>, wanted: &[StringMatch]) -> Result<(), 
 #[derive(Debug)]
 pub(super) struct ServerVerifier {
     pub(super) roots: Arc<RootCertStore>,
-    pub(super) names: Vec<StringMatch>,
+    pub(super) names: Vec<StringMatcher>,
     pub(super) provider: Arc<CryptoProvider>,
 }
 
@@ -109,7 +109,7 @@ impl ServerCertVerifier for ServerVerifier {
 #[derive(Debug)]
 pub(super) struct ClientVerifier {
     pub(super) chain: Arc<dyn ClientCertVerifier>,
-    pub(super) names: Vec<StringMatch>,
+    pub(super) names: Vec<StringMatcher>,
 }
 
 impl ClientCertVerifier for ClientVerifier {

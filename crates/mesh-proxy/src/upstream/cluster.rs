@@ -161,10 +161,7 @@ pub(crate) mod tests {
             lb_policy: LbPolicy::LeastRequest,
             limits: Limits::UNLIMITED,
             http_protocol: UpstreamHttp::Downstream,
-            ..cluster::Cluster::new(
-                name.into(),
-                Discovery::Static(assignment(name, addresses)),
-            )
+            ..cluster::Cluster::new(name.into(), Discovery::Static(assignment(name, addresses)))
         }
     }
 

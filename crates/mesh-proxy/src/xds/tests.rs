@@ -11,7 +11,7 @@ use mesh_model::{
     endpoint::ClusterLoadAssignment,
     filter::NetworkFilter,
     http::{HttpConnectionManager, HttpFilter, RouteSource},
-    listener::{FilterChain, FilterChainMatch, Listener},
+    listener::{FilterChain, Listener},
     name_table::NameTable,
     route::RouteConfiguration,
 };
@@ -92,10 +92,7 @@ pub(crate) fn cluster(name: &str) -> Cluster {
 pub(crate) fn listener(name: &str, port: u16, routes: &str) -> Listener {
     let manager = HttpConnectionManager {
         filters: vec![HttpFilter::Router],
-        ..HttpConnectionManager::new(
-            format!("outbound_{name}"),
-            RouteSource::Rds(routes.into()),
-        )
+        ..HttpConnectionManager::new(format!("outbound_{name}"), RouteSource::Rds(routes.into()))
     };
     let manager = NetworkFilter::HttpConnectionManager(Box::new(manager));
     Listener {

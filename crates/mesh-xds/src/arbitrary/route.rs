@@ -1,6 +1,6 @@
 //! Arbitrary route tables.
 
-use super::{duration, word};
+use super::{duration, matcher, word};
 use mesh_model::route::{
     DirectResponse, Forward, MaxStreamDuration, PathMatch, RetryOn, RetryPolicy, Route,
     RouteAction, RouteConfiguration, RouteMatch, VirtualHost,
@@ -52,20 +52,18 @@ fn host() -> impl Strategy<Value = VirtualHost> {
 fn route() -> impl Strategy<Value = Route> {
     (
         prop_oneof![Just(String::new()), word()],
-        (path(), any::<bool>()),
+        matches(),
         action(),
         option::of(word()),
         option::of(word()),
     )
-        .prop_map(
-            |(name, (path, ignore_case), action, operation, config)| Route {
-                name,
-                matches: RouteMatch { path, ignore_case },
-                action,
-                operation,
-                config,
-            },
-        )
+        .prop_map(|(name, matches, action, operation, config)| Route {
+            name,
+            matches,
+            action,
+            operation,
+            config,
+        })
 }
 
 fn path() -> impl Strategy<Value = PathMatch> {
@@ -73,7 +71,25 @@ fn path() -> impl Strategy<Value = PathMatch> {
         word().prop_map(|path| PathMatch::Prefix(format!("/{path}"))),
         word().prop_map(|path| PathMatch::Exact(format!("/{path}"))),
         word().prop_map(|path| PathMatch::SeparatedPrefix(format!("/{path}x"))),
+        matcher::regex().prop_map(PathMatch::Regex),
     ]
+}
+
+fn matches() -> impl Strategy<Value = RouteMatch> {
+    (
+        path(),
+        any::<bool>(),
+        collection::vec(matcher::header(), 0..2),
+        collection::vec(matcher::query(), 0..2),
+        option::of(matcher::fraction()),
+    )
+        .prop_map(|(path, ignore_case, headers, query, fraction)| RouteMatch {
+            path,
+            ignore_case,
+            headers,
+            query,
+            fraction,
+        })
 }
 
 fn action() -> impl Strategy<Value = RouteAction> {

@@ -1,8 +1,7 @@
 //! Arbitrary TLS contexts and secrets.
 
-use super::word;
+use super::{matcher, word};
 use mesh_model::{
-    matcher::StringMatch,
     secret::{PrivateKey, Secret, SecretValue},
     tls::{CommonTls, DownstreamTls, PeerValidation, TlsVersion, UpstreamTls},
 };
@@ -22,19 +21,12 @@ fn cipher_suites() -> impl Strategy<Value = Vec<String>> {
         .prop_map(|suites| suites.into_iter().map(String::from).collect())
 }
 
-fn matcher() -> impl Strategy<Value = StringMatch> {
-    prop_oneof![
-        word().prop_map(StringMatch::Exact),
-        word().prop_map(StringMatch::Prefix),
-        word().prop_map(StringMatch::Suffix),
-        word().prop_map(StringMatch::Contains),
-    ]
-}
-
 fn validation() -> impl Strategy<Value = PeerValidation> {
-    (word(), collection::vec(matcher(), 0..3)).prop_map(|(ca, subject_alt_names)| PeerValidation {
-        trusted_ca: ca.into(),
-        subject_alt_names,
+    (word(), collection::vec(matcher::string(), 0..3)).prop_map(|(ca, subject_alt_names)| {
+        PeerValidation {
+            trusted_ca: ca.into(),
+            subject_alt_names,
+        }
     })
 }
 

@@ -36,6 +36,10 @@ const TABLE: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "envoy.config.core.v3.RuntimeFractionalPercent",
+        &[("runtime_key", "there are no runtime values")],
+    ),
+    (
         "envoy.config.core.v3.SubstitutionFormatString",
         &[(
             "json_format_options",

@@ -2,12 +2,14 @@
 
 use crate::{
     decode::{At, Wrapped},
+    matcher,
     pb::{
         envoy::config::route::v3::{RouteMatch as Wire, route_match::PathSpecifier},
         google::protobuf::BoolValue,
     },
 };
 use mesh_model::route::{PathMatch, RouteMatch};
+use std::mem::take;
 
 pub(super) fn encode(matches: &RouteMatch) -> Wire {
     Wire {
@@ -15,8 +17,12 @@ pub(super) fn encode(matches: &RouteMatch) -> Wire {
             PathMatch::Prefix(prefix) => PathSpecifier::Prefix(prefix),
             PathMatch::Exact(path) => PathSpecifier::Path(path),
             PathMatch::SeparatedPrefix(prefix) => PathSpecifier::PathSeparatedPrefix(prefix),
+            PathMatch::Regex(regex) => PathSpecifier::SafeRegex(matcher::encode_regex(&regex)),
         }),
         case_sensitive: matches.ignore_case.then(|| BoolValue::wrap(false)),
+        headers: matches.headers.iter().map(matcher::encode_header).collect(),
+        query_parameters: matches.query.iter().map(matcher::encode_query).collect(),
+        runtime_fraction: matches.fraction.map(matcher::encode_fraction),
         ..Default::default()
     }
 }
@@ -28,9 +34,9 @@ pub(super) fn decode(mut wire: Wire, at: &At<'_>) -> Option<RouteMatch> {
         Some(PathSpecifier::PathSeparatedPrefix(prefix)) => {
             decode_separated(prefix, &at.field("path_separated_prefix"))
         }
-        Some(PathSpecifier::SafeRegex(_)) => at
-            .field("safe_regex")
-            .refuse("this proxy does not execute it"),
+        Some(PathSpecifier::SafeRegex(regex)) => {
+            matcher::decode_regex(regex, &at.field("safe_regex")).map(PathMatch::Regex)
+        }
         Some(PathSpecifier::ConnectMatcher(_)) => at
             .field("connect_matcher")
             .refuse("this proxy does not execute it"),
@@ -40,10 +46,19 @@ pub(super) fn decode(mut wire: Wire, at: &At<'_>) -> Option<RouteMatch> {
         None => at.field("path_specifier").refuse("must be set"),
     };
     let case_sensitive = wire.case_sensitive.take().is_none_or(Wrapped::inner);
+    let headers = take(&mut wire.headers);
+    let headers = at.list("headers", headers, matcher::decode_header);
+    let query = take(&mut wire.query_parameters);
+    let query = at.list("query_parameters", query, matcher::decode_query);
+    let fraction = wire.runtime_fraction.take();
+    let fraction = at.optional("runtime_fraction", fraction, matcher::decode_fraction);
     at.finish(wire);
     Some(RouteMatch {
         path: path?,
         ignore_case: !case_sensitive,
+        headers: headers?,
+        query: query?,
+        fraction: fraction?,
     })
 }
 

@@ -3,15 +3,13 @@
 use super::{decode_secret, encode_secret};
 use crate::{
     decode::At,
-    pb::envoy::{
-        extensions::transport_sockets::tls::v3::{
-            CertificateValidationContext,
-            common_tls_context::{CombinedCertificateValidationContext, ValidationContextType},
-        },
-        r#type::matcher::v3::{StringMatcher, string_matcher::MatchPattern},
+    matcher,
+    pb::envoy::extensions::transport_sockets::tls::v3::{
+        CertificateValidationContext,
+        common_tls_context::{CombinedCertificateValidationContext, ValidationContextType},
     },
 };
-use mesh_model::{matcher::StringMatch, tls::PeerValidation};
+use mesh_model::{matcher::StringMatcher, tls::PeerValidation};
 use std::mem::take;
 
 // Istio writes the list of SANs without their type; what came after it is read by no Envoy of the article's age.
@@ -20,24 +18,12 @@ pub(super) fn encode(validation: &PeerValidation) -> ValidationContextType {
     let names = validation.subject_alt_names.iter();
     ValidationContextType::CombinedValidationContext(CombinedCertificateValidationContext {
         default_validation_context: Some(CertificateValidationContext {
-            match_subject_alt_names: names.map(encode_match).collect(),
+            match_subject_alt_names: names.map(matcher::encode).collect(),
             ..Default::default()
         }),
         validation_context_sds_secret_config: Some(encode_secret(&validation.trusted_ca)),
         ..Default::default()
     })
-}
-
-fn encode_match(matcher: &StringMatch) -> StringMatcher {
-    StringMatcher {
-        ignore_case: false,
-        match_pattern: Some(match matcher.clone() {
-            StringMatch::Exact(text) => MatchPattern::Exact(text),
-            StringMatch::Prefix(text) => MatchPattern::Prefix(text),
-            StringMatch::Suffix(text) => MatchPattern::Suffix(text),
-            StringMatch::Contains(text) => MatchPattern::Contains(text),
-        }),
-    }
 }
 
 pub(super) fn decode(wire: ValidationContextType, at: &At<'_>) -> Option<PeerValidation> {
@@ -83,29 +69,9 @@ fn decode_combined(
 fn decode_subject_names(
     mut wire: CertificateValidationContext,
     at: &At<'_>,
-) -> Option<Vec<StringMatch>> {
+) -> Option<Vec<StringMatcher>> {
     let names = take(&mut wire.match_subject_alt_names);
-    let names = at.list("match_subject_alt_names", names, decode_match);
+    let names = at.list("match_subject_alt_names", names, matcher::decode);
     at.finish(wire);
     names
-}
-
-fn decode_match(mut wire: StringMatcher, at: &At<'_>) -> Option<StringMatch> {
-    let (matcher, empty) = match wire.match_pattern.take() {
-        Some(MatchPattern::Exact(text)) => (StringMatch::Exact(text), false),
-        Some(MatchPattern::Prefix(text)) => (StringMatch::Prefix(text.clone()), text.is_empty()),
-        Some(MatchPattern::Suffix(text)) => (StringMatch::Suffix(text.clone()), text.is_empty()),
-        Some(MatchPattern::Contains(text)) => {
-            (StringMatch::Contains(text.clone()), text.is_empty())
-        }
-        Some(MatchPattern::SafeRegex(_) | MatchPattern::Custom(_)) => {
-            return at.refuse("only exact, prefix, suffix and contains are matched");
-        }
-        None => return at.refuse("must be set"),
-    };
-    at.finish(wire);
-    match empty {
-        true => at.refuse("an empty text matches everything"),
-        false => Some(matcher),
-    }
 }

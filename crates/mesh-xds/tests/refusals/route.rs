@@ -33,8 +33,40 @@ fn a_route_table_is_understood_in_full_or_refused() -> Result<()> {
             ),
             (
                 &format!("{route}/match/headers"),
-                json!([{"name": "x"}]),
-                &format!("{at}.match.headers: {NOT_EXECUTED}"),
+                json!([{"name": "a b"}]),
+                &format!("{at}.match.headers[0].name: \"a b\" is no name of a header"),
+            ),
+            (
+                &format!("{route}/match/headers"),
+                json!([{"name": "x", "string_match": {"safe_regex": {"regex": "("}}}]),
+                &format!(
+                    "{at}.match.headers[0].string_match.safe_regex.regex: \"(\" is no regular \
+                     expression of ASCII text"
+                ),
+            ),
+            (
+                &format!("{route}/match/headers"),
+                json!([{"name": "x", "string_match": {"custom": {"name": "x"}}}]),
+                &format!(
+                    "{at}.match.headers[0].string_match.custom: this proxy does not execute it"
+                ),
+            ),
+            (
+                &format!("{route}/match/query_parameters"),
+                json!([{"name": "x", "present_match": false}]),
+                &format!(
+                    "{at}.match.query_parameters[0].present_match: this proxy does not execute it"
+                ),
+            ),
+            (
+                &format!("{route}/match/runtime_fraction"),
+                json!({"runtime_key": "x"}),
+                &format!("{at}.match.runtime_fraction.default_value: must be set"),
+            ),
+            (
+                &format!("{route}/match/dynamic_metadata"),
+                json!([{"filter": "x"}]),
+                &format!("{at}.match.dynamic_metadata: {NOT_EXECUTED}"),
             ),
             (
                 &format!("{route}/match"),

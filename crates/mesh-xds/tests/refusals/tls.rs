@@ -128,10 +128,11 @@ fn secrets_and_peers_are_taken_from_where_they_must_come() -> Result<()> {
                 &format!(
                     "{tls}/combined_validation_context/default_validation_context/match_subject_alt_names/0"
                 ),
-                json!({"exact": "x", "ignore_case": true}),
+                json!({"safe_regex": {"regex": "("}}),
                 &format!(
                     "{at}.combined_validation_context.default_validation_context\
-                     .match_subject_alt_names[0].ignore_case: {NOT_EXECUTED}"
+                     .match_subject_alt_names[0].safe_regex.regex: \"(\" is no regular expression of \
+                     ASCII text"
                 ),
             ),
             (

@@ -1,8 +1,11 @@
-//! Whether a path matches: exact, by prefix, or by prefix up to a slash.
+//! Whether a path matches: exact, by prefix, by prefix up to a slash, or by a regular expression.
 
-use mesh_model::route::{PathMatch, RouteMatch};
+use mesh_model::{
+    matcher::Regex,
+    route::{PathMatch, RouteMatch},
+};
 
-/// A compiled [`RouteMatch`].
+/// The path of a [`RouteMatch`], compiled.
 #[derive(Debug)]
 pub(super) struct PathMatcher {
     kind: Kind,
@@ -10,36 +13,40 @@ pub(super) struct PathMatcher {
     ignore_case: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Kind {
     Prefix,
     Exact,
     Separated,
+    // The text is empty.
+    Regex(Box<Regex>),
 }
 
 impl PathMatcher {
     pub(super) fn new(model: &RouteMatch) -> Self {
         let (kind, text) = match &model.path {
-            PathMatch::Prefix(text) => (Kind::Prefix, text),
-            PathMatch::Exact(text) => (Kind::Exact, text),
-            PathMatch::SeparatedPrefix(text) => (Kind::Separated, text),
+            PathMatch::Prefix(text) => (Kind::Prefix, text.as_str()),
+            PathMatch::Exact(text) => (Kind::Exact, text.as_str()),
+            PathMatch::SeparatedPrefix(text) => (Kind::Separated, text.as_str()),
+            PathMatch::Regex(regex) => (Kind::Regex(Box::new(regex.clone())), ""),
         };
         Self {
             kind,
-            text: text.as_str().into(),
+            text: text.into(),
             ignore_case: model.ignore_case,
         }
     }
 
     /// Whether `path`, without its query, matches.
     pub(super) fn matches(&self, path: &str) -> bool {
-        match self.kind {
+        match &self.kind {
             Kind::Exact => path.len() == self.text.len() && self.starts(path),
             Kind::Prefix => self.starts(path),
             Kind::Separated => {
                 let next = path.as_bytes().get(self.text.len());
                 self.starts(path) && next.is_none_or(|b| *b == b'/')
             }
+            Kind::Regex(regex) => regex.matches(path.as_bytes()),
         }
     }
 
@@ -90,5 +97,12 @@ mod tests {
                 "{matcher:?} {path}"
             );
         }
+    }
+
+    #[test]
+    fn all_of_a_path_matches_a_regular_expression() {
+        let regex = Regex::new("/[a-c]+").expect("valid");
+        let matcher = PathMatcher::new(&RouteMatch::new(PathMatch::Regex(regex)));
+        assert!(matcher.matches("/abc") && !matcher.matches("/abc/"));
     }
 }

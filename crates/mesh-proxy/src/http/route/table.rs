@@ -1,6 +1,7 @@
 //! A route table, compiled.
 
-use super::{host::HostIndex, path::PathMatcher};
+use super::{host::HostIndex, matches::Matches};
+use crate::http::matching::RequestHead;
 use crate::upstream::{Clusters, clusters::ClusterSlot};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
@@ -36,7 +37,7 @@ pub struct Route {
     pub action: Action,
     /// Value of `x-envoy-decorator-operation`.
     pub operation: Option<HeaderValue>,
-    matches: PathMatcher,
+    matches: Matches,
 }
 
 /// What a route does.
@@ -45,7 +46,7 @@ pub enum Action {
     /// Sends the request on.
     Forward(Box<Forward>),
     /// Answers by itself.
-    Direct(DirectResponse),
+    Direct(Box<DirectResponse>),
 }
 
 /// Sends requests to a cluster.
@@ -92,12 +93,11 @@ impl RouteTable {
         }
     }
 
-    /// Number of the virtual host and of its first route that takes a request to `host` (as sent) and `path` (canonical,
-    /// without query).
-    pub fn find(&self, host: &str, path: &str) -> Option<(u32, u32)> {
-        let index = self.hosts.find(host)?;
+    /// Number of the virtual host and of its first route that takes a request with this head.
+    pub(crate) fn find(&self, head: &RequestHead<'_>) -> Option<(u32, u32)> {
+        let index = self.hosts.find(head.host)?;
         let routes = &self.virtual_hosts[index as usize].routes;
-        let route = routes.iter().position(|r| r.matches.matches(path))?;
+        let route = routes.iter().position(|r| r.matches.matches(head))?;
         Some((index, route as u32))
     }
 
@@ -124,7 +124,7 @@ impl Route {
             name: model.name.as_str().into(),
             action: Action::compile(&model.action, clusters),
             operation: operation.and_then(|o| HeaderValue::from_str(o).ok()),
-            matches: PathMatcher::new(&model.matches),
+            matches: Matches::new(&model.matches),
         }
     }
 }
@@ -142,11 +142,11 @@ impl Action {
                     retry: forward.retry.clone(),
                 }))
             }
-            RouteAction::DirectResponse(direct) => Self::Direct(DirectResponse {
+            RouteAction::DirectResponse(direct) => Self::Direct(Box::new(DirectResponse {
                 status: StatusCode::from_u16(direct.status)
                     .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
                 body: Bytes::copy_from_slice(&direct.body),
-            }),
+            })),
         }
     }
 }
@@ -154,6 +154,7 @@ impl Action {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::http::matching::tests::{head, parts};
     use mesh_model::route::{PathMatch, RouteMatch};
 
     /// A route to `cluster` for all paths with that prefix, without a timeout.
@@ -202,7 +203,8 @@ pub(crate) mod tests {
         );
         let table = RouteTable::compile(&model, &Clusters::default());
         let cluster = |host: &str, path: &str| {
-            let found = table.find(host, path)?;
+            let parts = parts(&format!("http://{host}{path}"));
+            let found = table.find(&head(&parts))?;
             match &table.route(found).action {
                 Action::Forward(f) => Some(f.cluster.name().as_str().to_owned()),
                 Action::Direct(_) => None,
@@ -212,6 +214,11 @@ pub(crate) mod tests {
         assert_eq!(cluster("A.TEST", "/y").as_deref(), Some("two"));
         assert_eq!(cluster("b.test", "/x").as_deref(), Some("three"));
         assert_eq!(cluster("empty.test", "/x"), None, "no way back to `*`");
+    }
+
+    #[test]
+    fn a_route_is_small() {
+        assert!(size_of::<Route>() <= 128, "{}", size_of::<Route>());
     }
 
     #[test]

@@ -149,6 +149,7 @@ mod tests {
     use crate::{
         http::{
             canonical::Rules,
+            matching::tests::{head, parts},
             path::PathRules,
             route::{Action, Route, RouteTable},
         },
@@ -169,7 +170,7 @@ mod tests {
         change(forward);
         let table = routes::configuration("80", vec![("a", vec!["*"], vec![route])]);
         let table = RouteTable::compile(&table, &Clusters::default());
-        let found = table.find("a", "/").expect("a route");
+        let found = table.find(&head(&parts("http://a/"))).expect("a route");
         let route: &Route = table.route(found);
         let Action::Forward(forward) = &route.action else {
             unreachable!("a forward")

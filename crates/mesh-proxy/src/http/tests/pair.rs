@@ -49,7 +49,7 @@ fn common(alpn: &[&str], id: &str) -> CommonTls {
         certificate: Some("default".into()),
         validation: Some(PeerValidation {
             trusted_ca: "ROOTCA".into(),
-            subject_alt_names: vec![StringMatch::Exact(id.to_owned())],
+            subject_alt_names: vec![StringMatch::Exact(id.to_owned()).into()],
         }),
         alpn: alpn.iter().map(|p| (*p).to_owned()).collect(),
     }

@@ -52,7 +52,7 @@ fn common(alpn: &[&str]) -> CommonTls {
         certificate: Some("default".into()),
         validation: Some(PeerValidation {
             trusted_ca: "ROOTCA".into(),
-            subject_alt_names: vec![StringMatch::Prefix("spiffe://cluster.local/".into())],
+            subject_alt_names: vec![StringMatch::Prefix("spiffe://cluster.local/".into()).into()],
         }),
         alpn: alpn.iter().map(|protocol| (*protocol).into()).collect(),
     }
