@@ -1,8 +1,10 @@
 //! The HTTP connection manager and its filters (Envoy `HttpConnectionManager`).
 
+mod fault; //  faults on purpose
 mod filter; // what filters do
 
-pub use filter::{Alpn, HttpFilter, PeerMetadata};
+pub use fault::{Abort, AbortStatus, Delay, Fault};
+pub use filter::{Alpn, HttpFilter, NamedFilter, Override, OverrideConfig, PeerMetadata};
 
 use crate::{RouteName, access_log::AccessLog, route::RouteConfiguration};
 use std::{sync::Arc, time::Duration};
@@ -20,7 +22,7 @@ pub struct HttpConnectionManager {
     /// Where its routes come from.
     pub routes: RouteSource,
     /// HTTP filters in order; the last is the router.
-    pub filters: Vec<HttpFilter>,
+    pub filters: Vec<NamedFilter>,
     /// Value of the `server` response header, which is overwritten; Envoy's default is `envoy`.
     pub server_name: String,
     /// Whether `server` is overwritten at all (`false`: Envoy `PASS_THROUGH`).

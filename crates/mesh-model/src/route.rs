@@ -8,7 +8,7 @@ pub use action::{DirectResponse, Forward, MaxStreamDuration, RouteAction};
 pub use matching::{PathMatch, RouteMatch};
 pub use retry::{RetryOn, RetryPolicy};
 
-use crate::RouteName;
+use crate::{RouteName, http::Override};
 
 /// A route configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct RouteConfiguration {
     pub ignore_port_in_host_matching: bool,
     /// Largest body of a direct response, in bytes; `None`: Envoy's 4 KiB.
     pub max_direct_response_body_bytes: Option<u32>,
+    /// What is changed of filters, by their names; a virtual host's go before.
+    pub overrides: Vec<Override>,
 }
 
 impl RouteConfiguration {
@@ -31,6 +33,7 @@ impl RouteConfiguration {
             virtual_hosts,
             ignore_port_in_host_matching: false,
             max_direct_response_body_bytes: None,
+            overrides: Vec::new(),
         }
     }
 }
@@ -46,6 +49,8 @@ pub struct VirtualHost {
     pub routes: Vec<Route>,
     /// `x-envoy-attempt-count` is set on requests.
     pub include_request_attempt_count: bool,
+    /// What is changed of filters, by their names; a route's go before.
+    pub overrides: Vec<Override>,
 }
 
 impl VirtualHost {
@@ -56,6 +61,7 @@ impl VirtualHost {
             domains,
             routes,
             include_request_attempt_count: false,
+            overrides: Vec::new(),
         }
     }
 }
@@ -74,6 +80,8 @@ pub struct Route {
     /// The object that it was made from, such as
     /// `/apis/networking.istio.io/v1/namespaces/test/virtual-service/nginx` (metadata `istio.config`).
     pub config: Option<String>,
+    /// What is changed of filters, by their names.
+    pub overrides: Vec<Override>,
 }
 
 impl Route {
@@ -85,6 +93,7 @@ impl Route {
             action,
             operation: None,
             config: None,
+            overrides: Vec::new(),
         }
     }
 }

@@ -29,7 +29,7 @@ pub(crate) fn encode(filter: &NetworkFilter) -> Wire {
         NetworkFilter::Stats(stats) => (istio::STATS, istio::encode_stats(*stats)),
         NetworkFilter::HttpConnectionManager(manager) => (
             "envoy.filters.network.http_connection_manager",
-            pack_any(http::encode(manager)),
+            http::encode(manager),
         ),
         NetworkFilter::TcpProxy(proxy) => (
             "envoy.filters.network.tcp_proxy",

@@ -1,6 +1,9 @@
 //! The HTTP connection manager ↔ Envoy `HttpConnectionManager`.
 
+pub(crate) mod overrides; // what routes change of filters
+
 mod client_cert; // what is done with `x-forwarded-client-cert`
+mod fault; // faults on purpose
 mod filter; // HTTP filters
 mod path; // what is done with odd paths
 mod protocol; // codecs, upgrades, idle connections
@@ -18,21 +21,31 @@ use crate::{
             },
             request_id::uuid::v3::UuidRequestIdConfig,
         },
-        google::protobuf::BoolValue,
+        google::protobuf::{Any, BoolValue},
     },
     route,
+    sorted::{self, With},
 };
 use mesh_model::{
     RouteName,
     http::{DEFAULT_SERVER_NAME, DEFAULT_STREAM_IDLE_TIMEOUT, HttpConnectionManager, RouteSource},
 };
+use prost::{Message, Name};
 use std::{mem::take, sync::Arc};
 
-pub(crate) fn encode(manager: &HttpConnectionManager) -> Wire {
+pub(crate) fn encode(manager: &HttpConnectionManager) -> Any {
+    let (head, tail) = (encode_head(manager), encode_tail(&manager.routes));
+    Any {
+        type_url: Wire::type_url(),
+        value: With(head, tail).encode_to_vec(),
+    }
+}
+
+fn encode_head(manager: &HttpConnectionManager) -> Wire {
     let (forward, details) = client_cert::encode(manager.forward_client_cert);
     Wire {
         stat_prefix: manager.stat_prefix.clone(),
-        route_specifier: Some(encode_routes(&manager.routes)),
+        route_specifier: encode_discovery(&manager.routes),
         http_filters: manager.filters.iter().map(filter::encode).collect(),
         server_name: match manager.server_name.as_str() {
             DEFAULT_SERVER_NAME => String::new(),
@@ -56,14 +69,22 @@ pub(crate) fn encode(manager: &HttpConnectionManager) -> Wire {
     }
 }
 
-fn encode_routes(routes: &RouteSource) -> RouteSpecifier {
+fn encode_discovery(routes: &RouteSource) -> Option<RouteSpecifier> {
     match routes {
-        RouteSource::Rds(name) => RouteSpecifier::Rds(Rds {
+        RouteSource::Rds(name) => Some(RouteSpecifier::Rds(Rds {
             config_source: Some(decoration::ads_source()),
             route_config_name: name.to_string(),
-        }),
-        RouteSource::Inline(table) => RouteSpecifier::RouteConfig(route::encode_table(table)),
+        })),
+        RouteSource::Inline(_) => None,
     }
+}
+
+fn encode_tail(routes: &RouteSource) -> sorted::HttpConnectionManagerTail {
+    let route_config = match routes {
+        RouteSource::Rds(_) => None,
+        RouteSource::Inline(table) => Some(route::encode_table(table)),
+    };
+    sorted::HttpConnectionManagerTail { route_config }
 }
 
 fn encode_server(overwrite: bool) -> ServerHeaderTransformation {

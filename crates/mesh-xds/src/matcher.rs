@@ -81,17 +81,21 @@ pub(crate) fn decode_regex(mut wire: RegexMatcher, at: &At<'_>) -> Option<Regex>
 
 /// A share of requests; no runtime value is ever set, so that its default stands.
 pub(crate) fn encode_fraction(fraction: Fraction) -> RuntimeFractionalPercent {
+    RuntimeFractionalPercent {
+        default_value: Some(encode_share(fraction)),
+        ..Default::default()
+    }
+}
+
+pub(crate) fn encode_share(fraction: Fraction) -> FractionalPercent {
     let denominator = match fraction.per {
         FractionOf::Hundred => DenominatorType::Hundred,
         FractionOf::TenThousand => DenominatorType::TenThousand,
         FractionOf::Million => DenominatorType::Million,
     };
-    RuntimeFractionalPercent {
-        default_value: Some(FractionalPercent {
-            numerator: fraction.numerator,
-            denominator: denominator.into(),
-        }),
-        ..Default::default()
+    FractionalPercent {
+        numerator: fraction.numerator,
+        denominator: denominator.into(),
     }
 }
 
@@ -102,7 +106,7 @@ pub(crate) fn decode_fraction(mut wire: RuntimeFractionalPercent, at: &At<'_>) -
     fraction
 }
 
-fn decode_share(mut wire: FractionalPercent, at: &At<'_>) -> Option<Fraction> {
+pub(crate) fn decode_share(mut wire: FractionalPercent, at: &At<'_>) -> Option<Fraction> {
     let numerator = take(&mut wire.numerator);
     let denominator = take(&mut wire.denominator);
     let denominator = decode::variant(denominator, &at.field("denominator"));

@@ -6,15 +6,14 @@ mod retry; // when it tries again
 
 use crate::{
     decode::{self, At, Fields, Wrapped},
+    http::overrides,
     metadata::{ISTIO, Metadata},
     pb::{
-        envoy::config::{
-            core::v3 as core,
-            route::v3::{self as wire, Decorator},
-        },
-        google::protobuf::{BoolValue, Struct, UInt32Value, Value, value::Kind},
+        envoy::config::route::v3::{self as wire, Decorator},
+        google::protobuf::{BoolValue, UInt32Value},
     },
     resource::{Decoded, Invalid, Resource, ResourceType},
+    sorted::{self, With},
 };
 use bytes::Bytes;
 use mesh_model::route::{Route, RouteAction, RouteConfiguration, VirtualHost};
@@ -40,10 +39,9 @@ impl Resource for RouteConfiguration {
     }
 }
 
-pub(crate) fn encode_table(table: &RouteConfiguration) -> wire::RouteConfiguration {
-    wire::RouteConfiguration {
+pub(crate) fn encode_table(table: &RouteConfiguration) -> sorted::RouteConfiguration {
+    let head = wire::RouteConfiguration {
         name: table.name.to_string(),
-        virtual_hosts: table.virtual_hosts.iter().map(encode_host).collect(),
         ignore_port_in_host_matching: table.ignore_port_in_host_matching,
         max_direct_response_body_size_bytes: table
             .max_direct_response_body_bytes
@@ -51,21 +49,30 @@ pub(crate) fn encode_table(table: &RouteConfiguration) -> wire::RouteConfigurati
         // Routes and clusters arrive in any order.
         validate_clusters: Some(BoolValue::wrap(false)),
         ..Default::default()
-    }
+    };
+    let tail = sorted::RouteConfigurationTail {
+        virtual_hosts: table.virtual_hosts.iter().map(encode_host).collect(),
+        typed_per_filter_config: overrides::encode(&table.overrides),
+    };
+    With(head, tail)
 }
 
-fn encode_host(host: &VirtualHost) -> wire::VirtualHost {
-    wire::VirtualHost {
+fn encode_host(host: &VirtualHost) -> With<wire::VirtualHost, sorted::VirtualHostTail> {
+    let head = wire::VirtualHost {
         name: host.name.clone(),
         domains: host.domains.clone(),
-        routes: host.routes.iter().map(encode_route).collect(),
         include_request_attempt_count: host.include_request_attempt_count,
         ..Default::default()
-    }
+    };
+    let tail = sorted::VirtualHostTail {
+        routes: host.routes.iter().map(encode_route).collect(),
+        typed_per_filter_config: overrides::encode(&host.overrides),
+    };
+    With(head, tail)
 }
 
-fn encode_route(route: &Route) -> wire::Route {
-    wire::Route {
+fn encode_route(route: &Route) -> With<wire::Route, sorted::RouteTail> {
+    let head = wire::Route {
         name: route.name.clone(),
         r#match: Some(matching::encode(&route.matches)),
         action: Some(action::encode(&route.action)),
@@ -73,20 +80,14 @@ fn encode_route(route: &Route) -> wire::Route {
             operation: operation.clone(),
             propagate: None,
         }),
-        metadata: route.config.as_deref().map(encode_config),
         ..Default::default()
-    }
-}
-
-fn encode_config(object: &str) -> core::Metadata {
-    let value = Value {
-        kind: Some(Kind::StringValue(object.into())),
     };
-    let fields = HashMap::from([("config".to_owned(), value)]);
-    core::Metadata {
-        filter_metadata: HashMap::from([(ISTIO.to_owned(), Struct { fields })]),
-        ..Default::default()
-    }
+    let config = (route.config.iter()).map(|object| ("config", sorted::text(object)));
+    let tail = sorted::RouteTail {
+        metadata: sorted::Metadata::new([(ISTIO, sorted::object(config))]),
+        typed_per_filter_config: overrides::encode(&route.overrides),
+    };
+    With(head, tail)
 }
 
 fn decode_named(wire: wire::RouteConfiguration, at: &At<'_>) -> Option<RouteConfiguration> {
@@ -107,6 +108,7 @@ pub(crate) fn decode_table(
     let limit = wire.max_direct_response_body_size_bytes.take();
     let limit = limit.map(Wrapped::inner);
     let virtual_hosts = at.list("virtual_hosts", take(&mut wire.virtual_hosts), decode_host);
+    let overrides = overrides::decode(take(&mut wire.typed_per_filter_config), at);
     wire.validate_clusters = wire.validate_clusters.filter(|validate| validate.value);
     at.finish(wire);
     let table = RouteConfiguration {
@@ -114,6 +116,7 @@ pub(crate) fn decode_table(
         virtual_hosts: virtual_hosts?,
         ignore_port_in_host_matching: ignore_port,
         max_direct_response_body_bytes: limit,
+        overrides: overrides?,
     };
     let (domains, bodies) = (expect_distinct(&table, at), expect_short_bodies(&table, at));
     domains.and(bodies).map(|()| table)
@@ -158,6 +161,7 @@ fn decode_host(mut wire: wire::VirtualHost, at: &At<'_>) -> Option<VirtualHost> 
     let domains = at.list("domains", take(&mut wire.domains), decode_domain);
     let routes = at.list("routes", take(&mut wire.routes), decode_route);
     let count_attempts = take(&mut wire.include_request_attempt_count);
+    let overrides = overrides::decode(take(&mut wire.typed_per_filter_config), at);
     at.finish(wire);
     let domains = domains?;
     if domains.is_empty() {
@@ -168,6 +172,7 @@ fn decode_host(mut wire: wire::VirtualHost, at: &At<'_>) -> Option<VirtualHost> 
         domains,
         routes: routes?,
         include_request_attempt_count: count_attempts,
+        overrides: overrides?,
     })
 }
 
@@ -187,6 +192,7 @@ fn decode_route(mut wire: wire::Route, at: &At<'_>) -> Option<Route> {
     let mut metadata = Metadata::open(wire.metadata.take(), &metadata_at);
     let config = metadata.take(ISTIO, &metadata_at, decode_config);
     metadata.finish(&metadata_at);
+    let overrides = overrides::decode(take(&mut wire.typed_per_filter_config), at);
     at.finish(wire);
     Some(Route {
         name,
@@ -194,6 +200,7 @@ fn decode_route(mut wire: wire::Route, at: &At<'_>) -> Option<Route> {
         action: action?,
         operation: operation?,
         config: config?,
+        overrides: overrides?,
     })
 }
 

@@ -5,7 +5,13 @@
 //! Field numbers are Envoy's; the round trip through the generated types proves them.
 
 use crate::pb::envoy::config::core::v3::{DataSource, Locality, TransportSocket};
-use crate::pb::google::protobuf::UInt32Value;
+use crate::pb::envoy::config::route::v3 as route;
+use crate::pb::google::protobuf::{Any, UInt32Value};
+use prost::{
+    DecodeError, Message,
+    bytes::{Buf, BufMut},
+    encoding::{DecodeContext, WireType},
+};
 use prost_types::{ListValue, Struct, Value, value::Kind};
 use std::collections::BTreeMap;
 
@@ -28,6 +34,75 @@ impl Metadata {
             .collect();
         (!filter_metadata.is_empty()).then_some(Self { filter_metadata })
     }
+}
+
+/// A message in two parts: a generated one without its maps, and a shadow that has only those (and what holds others).
+/// Fields of one message may stand in any order, so their bytes may follow each other.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct With<A, B>(pub(crate) A, pub(crate) B);
+
+impl<A: Message, B: Message> Message for With<A, B> {
+    fn encode_raw(&self, buf: &mut impl BufMut) {
+        self.0.encode_raw(buf);
+        self.1.encode_raw(buf);
+    }
+
+    fn merge_field(
+        &mut self,
+        tag: u32,
+        wire_type: WireType,
+        buf: &mut impl Buf,
+        context: DecodeContext,
+    ) -> Result<(), DecodeError> {
+        // Never decoded; were it, the generated part would know every field.
+        self.0.merge_field(tag, wire_type, buf, context)
+    }
+
+    fn encoded_len(&self) -> usize {
+        self.0.encoded_len() + self.1.encoded_len()
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
+        self.1.clear();
+    }
+}
+
+/// The fields of `envoy.config.route.v3.RouteConfiguration` with maps inside.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct RouteConfigurationTail {
+    #[prost(message, repeated, tag = "2")]
+    pub(crate) virtual_hosts: Vec<With<route::VirtualHost, VirtualHostTail>>,
+    #[prost(btree_map = "string, message", tag = "16")]
+    pub(crate) typed_per_filter_config: BTreeMap<String, Any>,
+}
+
+/// The fields of `envoy.config.route.v3.VirtualHost` with maps inside.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct VirtualHostTail {
+    #[prost(message, repeated, tag = "3")]
+    pub(crate) routes: Vec<With<route::Route, RouteTail>>,
+    #[prost(btree_map = "string, message", tag = "15")]
+    pub(crate) typed_per_filter_config: BTreeMap<String, Any>,
+}
+
+/// The fields of `envoy.config.route.v3.Route` with maps inside.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct RouteTail {
+    #[prost(message, optional, tag = "4")]
+    pub(crate) metadata: Option<Metadata>,
+    #[prost(btree_map = "string, message", tag = "13")]
+    pub(crate) typed_per_filter_config: BTreeMap<String, Any>,
+}
+
+/// A route configuration.
+pub(crate) type RouteConfiguration = With<route::RouteConfiguration, RouteConfigurationTail>;
+
+/// The field of `HttpConnectionManager` with maps inside.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct HttpConnectionManagerTail {
+    #[prost(message, optional, tag = "4")]
+    pub(crate) route_config: Option<RouteConfiguration>,
 }
 
 /// `envoy.config.endpoint.v3.ClusterLoadAssignment`.

@@ -7,8 +7,8 @@ use mesh_model::{
     access_log::AccessLog,
     filter::{MetadataExchange, NetworkFilter, Stats, TcpProxy},
     http::{
-        Alpn, ClientCertDetails, ForwardClientCert, HttpConnectionManager, HttpFilter,
-        PeerMetadata, RouteSource, Tracing,
+        Alpn, ClientCertDetails, Fault, ForwardClientCert, HttpConnectionManager, HttpFilter,
+        NamedFilter, PeerMetadata, RouteSource, Tracing,
     },
     name::Direction,
     route::RouteConfiguration,
@@ -76,7 +76,7 @@ pub(super) fn inbound_tcp(
     before.chain([tcp_proxy(cluster, access_logs)]).collect()
 }
 
-fn outbound_http_filters(client: &Client) -> Vec<HttpFilter> {
+fn outbound_http_filters(client: &Client) -> Vec<NamedFilter> {
     let has = client.capabilities;
     let metadata = PeerMetadata {
         upstream_discovery: true,
@@ -93,7 +93,7 @@ fn outbound_http_filters(client: &Client) -> Vec<HttpFilter> {
             .then_some(HttpFilter::PeerMetadata(metadata)),
         Some(HttpFilter::GrpcStats),
         has.alpn.then_some(HttpFilter::Alpn(alpn)),
-        Some(HttpFilter::Fault),
+        Some(HttpFilter::Fault(Fault::default())),
         Some(HttpFilter::Cors),
         has.stats
             .then_some(HttpFilter::Stats(stats(Direction::Outbound))),
@@ -101,10 +101,11 @@ fn outbound_http_filters(client: &Client) -> Vec<HttpFilter> {
     ]
     .into_iter()
     .flatten()
+    .map(NamedFilter::from)
     .collect()
 }
 
-fn inbound_http_filters(client: &Client) -> Vec<HttpFilter> {
+fn inbound_http_filters(client: &Client) -> Vec<NamedFilter> {
     let has = client.capabilities;
     let metadata = PeerMetadata {
         downstream_discovery: true,
@@ -115,7 +116,7 @@ fn inbound_http_filters(client: &Client) -> Vec<HttpFilter> {
         has.http_peer_metadata
             .then_some(HttpFilter::PeerMetadata(metadata)),
         Some(HttpFilter::GrpcStats),
-        Some(HttpFilter::Fault),
+        Some(HttpFilter::Fault(Fault::default())),
         Some(HttpFilter::Cors),
         has.stats
             .then_some(HttpFilter::Stats(stats(Direction::Inbound))),
@@ -123,6 +124,7 @@ fn inbound_http_filters(client: &Client) -> Vec<HttpFilter> {
     ]
     .into_iter()
     .flatten()
+    .map(NamedFilter::from)
     .collect()
 }
 

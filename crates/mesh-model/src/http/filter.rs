@@ -1,6 +1,49 @@
 //! HTTP filters.
 
+use super::Fault;
 use crate::filter::Stats;
+
+/// A filter in the chain of a connection manager.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedFilter {
+    /// Its name, by which routes speak of it.
+    pub name: String,
+    /// It is off but where a route turns it on.
+    pub disabled: bool,
+    /// What it does.
+    pub filter: HttpFilter,
+}
+
+impl From<HttpFilter> for NamedFilter {
+    /// Under the name that everybody gives it.
+    fn from(filter: HttpFilter) -> Self {
+        Self {
+            name: filter.usual_name().into(),
+            disabled: false,
+            filter,
+        }
+    }
+}
+
+/// What a route, or one of what it stands in, changes of a filter (Envoy `typed_per_filter_config`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Override {
+    /// Name of the filter in the chain.
+    pub name: String,
+    /// What takes the place of its settings.
+    pub config: OverrideConfig,
+}
+
+/// What takes the place of a filter's settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OverrideConfig {
+    /// The filter is off.
+    Off,
+    /// The filter is on, with its own settings.
+    On,
+    /// These faults.
+    Fault(Fault),
+}
 
 /// An HTTP filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,14 +54,29 @@ pub enum HttpFilter {
     GrpcStats,
     /// `istio.alpn`: the ALPN offered upstream follows the protocol spoken downstream.
     Alpn(Alpn),
-    /// `envoy.filters.http.fault`, without faults of its own.
-    Fault,
+    /// `envoy.filters.http.fault`: faults.
+    Fault(Fault),
     /// `envoy.filters.http.cors`, without a policy of its own.
     Cors,
     /// `istio.stats`: the `istio_*` metrics.
     Stats(Stats),
     /// Terminal: sends the request on.
     Router,
+}
+
+impl HttpFilter {
+    /// The name that Envoy and Istio give it.
+    pub fn usual_name(&self) -> &'static str {
+        match self {
+            Self::PeerMetadata(_) => "istio.metadata_exchange",
+            Self::GrpcStats => "envoy.filters.http.grpc_stats",
+            Self::Alpn(_) => "istio.alpn",
+            Self::Fault(_) => "envoy.filters.http.fault",
+            Self::Cors => "envoy.filters.http.cors",
+            Self::Stats(_) => "istio.stats",
+            Self::Router => "envoy.filters.http.router",
+        }
+    }
 }
 
 /// Settings of peer metadata by header.

@@ -119,6 +119,11 @@ impl Exchange {
         self.facts.borrow_mut().route = Some((table.clone(), found));
     }
 
+    /// The route that was found, with its table.
+    pub(super) fn route(&self) -> Option<(Table, (u32, u32))> {
+        self.facts.borrow().route.clone()
+    }
+
     /// The request has a body.
     pub(super) fn uploads(&self, upload: &Rc<Upload>) {
         self.facts.borrow_mut().upload = Some(Rc::clone(upload));

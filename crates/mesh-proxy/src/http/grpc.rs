@@ -36,13 +36,32 @@ pub(super) fn from_http(status: StatusCode) -> u32 {
     }
 }
 
+/// The HTTP status for a status, for clients that do not speak gRPC (as Envoy has it).
+pub(super) fn to_http(status: u32) -> StatusCode {
+    let code = match status {
+        0 => 200,
+        CANCELLED => 499,
+        3 | 9 | 11 => 400,
+        DEADLINE_EXCEEDED => 504,
+        5 => 404,
+        6 | 10 => 409,
+        7 => 403,
+        RESOURCE_EXHAUSTED => 429,
+        12 => 501,
+        UNAVAILABLE => 503,
+        16 => 401,
+        _ => 500,
+    };
+    StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
 /// The headers of a local reply.
-pub(super) fn local_reply(headers: &mut HeaderMap, status: StatusCode, message: &str) {
+pub(super) fn local_reply(headers: &mut HeaderMap, status: u32, message: &str) {
     headers.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/grpc"),
     );
-    headers.insert(STATUS, HeaderValue::from(from_http(status)));
+    headers.insert(STATUS, HeaderValue::from(status));
     if let Ok(message) = HeaderValue::from_str(&percent_encoded(message))
         && !message.is_empty()
     {

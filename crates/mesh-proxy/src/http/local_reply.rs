@@ -26,6 +26,7 @@ pub(super) struct LocalReply {
     flags: ResponseFlags,
     details: Cow<'static, str>,
     headers: HeaderMap,
+    grpc_status: Option<u32>,
     close: bool,
     unsent: bool,
 }
@@ -38,6 +39,7 @@ impl LocalReply {
             flags: ResponseFlags::NONE,
             details: details.into(),
             headers: HeaderMap::new(),
+            grpc_status: None,
             close: false,
             unsent: true,
         }
@@ -162,6 +164,26 @@ impl LocalReply {
         Self::bad_request("http1.codec_error").flag(ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR)
     }
 
+    /// A fault on purpose.
+    pub(super) fn fault(status: u16) -> Self {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self {
+            // It is meant for the client, not for a proxy that tries again.
+            unsent: false,
+            ..Self::new(status, "fault_filter_abort")
+        }
+        .flag(ResponseFlags::FAULT_INJECTED)
+        .text("fault filter abort")
+    }
+
+    /// A fault on purpose, in gRPC's terms.
+    pub(super) fn grpc_fault(status: u32) -> Self {
+        Self {
+            grpc_status: Some(status),
+            ..Self::fault(grpc::to_http(status).as_u16())
+        }
+    }
+
     /// The stream was idle for too long; `complete`: the request had come in whole.
     pub(super) fn stream_idle(complete: bool) -> Self {
         Self {
@@ -244,7 +266,8 @@ impl LocalReply {
     pub(super) fn into_response(self, is_grpc: bool, mark: bool) -> Response<Body> {
         let mut response = Response::new(Body::empty());
         if is_grpc {
-            grpc::local_reply(response.headers_mut(), self.status, &self.body);
+            let status = (self.grpc_status).unwrap_or_else(|| grpc::from_http(self.status));
+            grpc::local_reply(response.headers_mut(), status, &self.body);
         } else {
             *response.status_mut() = self.status;
             let body = match self.body {

@@ -2,7 +2,7 @@
 
 use super::{
     canonical::Rules,
-    filter::Filter,
+    filter::Link,
     path::PathRules,
     route::{RouteSlot, RouteTable},
 };
@@ -28,7 +28,7 @@ pub struct Manager {
     /// Prefix of its statistics.
     pub stat_prefix: String,
     pub(super) rules: Rules,
-    pub(super) filters: Box<[Filter]>,
+    pub(super) filters: Box<[Link]>,
     /// What `server` is overwritten with.
     pub(super) server: Option<HeaderValue>,
     pub(super) use_remote_address: bool,
@@ -121,7 +121,7 @@ impl Manager {
                 upgrades: model.upgrades.clone(),
             },
             filters: (model.filters.iter())
-                .filter_map(|f| Filter::compile(f, shared.telemetry.workload()))
+                .filter_map(|f| Link::compile(f, shared.telemetry.workload()))
                 .collect(),
             server: server.filter(|_| model.overwrite_server),
             use_remote_address: model.use_remote_address,
@@ -129,7 +129,8 @@ impl Manager {
             preserve_header_case: model.preserve_header_case,
             generate_request_id: model.generate_request_id,
             is_traced: model.tracing.is_some(),
-            counts_messages: model.filters.contains(&HttpFilter::GrpcStats),
+            counts_messages: (model.filters.iter())
+                .any(|f| !f.disabled && f.filter == HttpFilter::GrpcStats),
             idle_timeout: some(idle_timeout),
             stream_idle_timeout: some(model.stream_idle_timeout),
             observers: shared.telemetry.observers(stats, &model.access_logs)?,
@@ -172,10 +173,12 @@ fn some(timeout: Duration) -> Option<Duration> {
 }
 
 fn stats(model: &HttpConnectionManager) -> Option<Stats> {
-    model.filters.iter().find_map(|filter| match filter {
-        HttpFilter::Stats(stats) => Some(*stats),
-        _ => None,
-    })
+    let on = model.filters.iter().filter(|named| !named.disabled);
+    on.map(|named| &named.filter)
+        .find_map(|filter| match filter {
+            HttpFilter::Stats(stats) => Some(*stats),
+            _ => None,
+        })
 }
 
 #[cfg(test)]
@@ -185,7 +188,7 @@ pub(crate) mod tests {
     /// Istio's settings of a sidecar, with routes under the name `80`.
     pub(crate) fn model() -> HttpConnectionManager {
         HttpConnectionManager {
-            filters: vec![HttpFilter::Router],
+            filters: vec![HttpFilter::Router.into()],
             stream_idle_timeout: Duration::ZERO,
             upgrades: vec!["websocket".into()],
             normalize_path: true,

@@ -5,9 +5,11 @@
 
 mod host;
 mod matches;
+mod overrides;
 mod path;
 mod table;
 
+pub(crate) use overrides::{Override, Overrides};
 pub use table::{Action, DirectResponse, Forward, Route, RouteTable, VirtualHost};
 
 #[cfg(test)]

@@ -6,11 +6,11 @@ use super::{
     canonical::Canonical,
     downstream::Downstream,
     exchange::{Exchange, Finish},
-    filter::Choices,
+    filter::{Ask, Choices},
     header,
     local_reply::LocalReply,
     matching::RequestHead,
-    route::{Action, DirectResponse, Route},
+    route::{Action, DirectResponse, Route, RouteTable},
     router,
 };
 use http::{HeaderValue, Request, Response, request::Parts};
@@ -88,23 +88,27 @@ async fn ask(
         manager,
         client_cert.as_ref(),
     );
-    let mut choices = Choices::default();
-    for filter in &manager.filters {
-        filter.request(exchange, &mut parts.headers, &mut choices)?;
-    }
-
     let table = exchange.downstream.table();
-    let routes = table.get().ok_or_else(LocalReply::no_route_table)?;
-    let found = routes.find(&RequestHead {
-        host: canonical.host(),
-        path: &canonical.path,
-        method: &parts.method,
-        headers: &parts.headers,
-        random: exchange.random,
-    });
-    let found = found.ok_or_else(LocalReply::no_route)?;
-    exchange.routed(&table, found);
-    let route = routes.route(found);
+    let routes = table.get();
+    let found = routes.and_then(|routes| find(routes, exchange, parts, &canonical));
+    let route = routes.zip(found).map(|(routes, found)| routes.route(found));
+    if let Some(found) = found {
+        exchange.routed(&table, found);
+    }
+    let mut ask = Ask {
+        exchange,
+        parts,
+        canonical: &canonical,
+        overrides: route.and_then(|route| route.overrides.as_deref()),
+        choices: Choices::default(),
+    };
+    for filter in &manager.filters {
+        filter.request(&mut ask).settled().await?;
+    }
+    let Ask { parts, choices, .. } = ask;
+
+    let routes = routes.ok_or_else(LocalReply::no_route_table)?;
+    let (found, route) = found.zip(route).ok_or_else(LocalReply::no_route)?;
     let forward = match &route.action {
         Action::Direct(direct) => return Ok(answer_directly(exchange, direct)),
         Action::Forward(forward) => forward,
@@ -122,6 +126,21 @@ async fn ask(
         tells_attempt: routes.virtual_host(found.0).include_attempt_count,
     };
     router::forward(asked, forward, finish).await
+}
+
+fn find(
+    routes: &RouteTable,
+    exchange: &Exchange,
+    parts: &Parts,
+    canonical: &Canonical,
+) -> Option<(u32, u32)> {
+    routes.find(&RequestHead {
+        host: canonical.host(),
+        path: &canonical.path,
+        method: &parts.method,
+        headers: &parts.headers,
+        random: exchange.random,
+    })
 }
 
 // The client's proxy names the operation, for the server's to use in its span; without that, the server's tells its own
@@ -180,8 +199,13 @@ fn depart(exchange: &Exchange, response: &mut Response<Body>) {
         ..
     } = &*exchange.downstream;
     let status = response.status();
+    let table = exchange.route();
+    let route = table
+        .as_ref()
+        .and_then(|(t, found)| Some(t.get()?.route(*found)));
+    let overrides = route.and_then(|route| route.overrides.as_deref());
     for filter in manager.filters.iter().rev() {
-        filter.response(exchange, response.headers_mut());
+        filter.response(overrides, exchange, response.headers_mut());
     }
     let is_http1 = exchange.version() != http::Version::HTTP_2;
     let operation = exchange.operation();

@@ -91,7 +91,7 @@ pub(crate) fn cluster(name: &str) -> Cluster {
 
 pub(crate) fn listener(name: &str, port: u16, routes: &str) -> Listener {
     let manager = HttpConnectionManager {
-        filters: vec![HttpFilter::Router],
+        filters: vec![HttpFilter::Router.into()],
         ..HttpConnectionManager::new(format!("outbound_{name}"), RouteSource::Rds(routes.into()))
     };
     let manager = NetworkFilter::HttpConnectionManager(Box::new(manager));

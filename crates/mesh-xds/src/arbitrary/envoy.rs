@@ -84,7 +84,7 @@ fn plain_chain(chain: &mut FilterChain) {
                 plain_logs(&mut manager.access_logs);
                 manager.filters.retain(|filter| {
                     use HttpFilter::{Alpn, PeerMetadata, Stats};
-                    !matches!(filter, PeerMetadata(_) | Alpn(_) | Stats(_))
+                    !matches!(filter.filter, PeerMetadata(_) | Alpn(_) | Stats(_))
                 });
             }
             NetworkFilter::MetadataExchange(_) | NetworkFilter::Stats(_) => {}

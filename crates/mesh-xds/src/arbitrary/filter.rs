@@ -1,12 +1,13 @@
 //! Arbitrary filters, network and HTTP, and access logs.
 
-use super::{duration, route, word};
+use super::{duration, matcher, route, word};
 use mesh_model::{
     access_log::{AccessLog, AccessLogFormat},
     filter::{MetadataExchange, NetworkFilter, Stats, TcpProxy},
     http::{
-        Alpn, ClientCertDetails, EscapedSlashes, ForwardClientCert, HttpConnectionManager,
-        HttpFilter, PeerMetadata, RouteSource, Tracing,
+        Abort, AbortStatus, Alpn, ClientCertDetails, Delay, EscapedSlashes, Fault,
+        ForwardClientCert, HttpConnectionManager, HttpFilter, NamedFilter, Override,
+        OverrideConfig, PeerMetadata, RouteSource, Tracing,
     },
 };
 use proptest::{collection, option, prelude::*};
@@ -104,9 +105,22 @@ fn manager() -> impl Strategy<Value = HttpConnectionManager> {
     )
 }
 
-fn http_filters() -> impl Strategy<Value = Vec<HttpFilter>> {
+fn http_filters() -> impl Strategy<Value = Vec<NamedFilter>> {
+    let passing = (word(), any::<bool>(), http_filter());
+    let passing = passing.prop_map(|(name, disabled, filter)| NamedFilter {
+        name,
+        disabled,
+        filter,
+    });
+    collection::vec(passing, 0..4).prop_map(|mut filters| {
+        filters.push(HttpFilter::Router.into());
+        filters
+    })
+}
+
+fn http_filter() -> impl Strategy<Value = HttpFilter> {
     let offer = || collection::vec(word(), 0..3);
-    let passing = prop_oneof![
+    prop_oneof![
         any::<[bool; 4]>().prop_map(|[a, b, c, d]| HttpFilter::PeerMetadata(PeerMetadata {
             downstream_discovery: a,
             downstream_propagation: b,
@@ -121,13 +135,38 @@ fn http_filters() -> impl Strategy<Value = Vec<HttpFilter>> {
                 http2,
             })
         }),
-        Just(HttpFilter::Fault),
+        fault().prop_map(HttpFilter::Fault),
         Just(HttpFilter::Cors),
         stats().prop_map(HttpFilter::Stats),
+    ]
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    let status = prop_oneof![
+        (200..600u16).prop_map(AbortStatus::Http),
+        any::<u32>().prop_map(AbortStatus::Grpc),
     ];
-    collection::vec(passing, 0..4).prop_map(|mut filters| {
-        filters.push(HttpFilter::Router);
-        filters
+    let delay = (duration(), matcher::fraction());
+    let abort = (status, matcher::fraction());
+    let headers = collection::vec(matcher::header(), 0..2);
+    (option::of(delay), option::of(abort), headers).prop_map(|(delay, abort, headers)| Fault {
+        delay: delay.map(|(duration, fraction)| Delay { duration, fraction }),
+        abort: abort.map(|(status, fraction)| Abort { status, fraction }),
+        headers,
+    })
+}
+
+/// What a route changes of filters, in the order of their names.
+pub(crate) fn overrides() -> impl Strategy<Value = Vec<Override>> {
+    let config = prop_oneof![
+        Just(OverrideConfig::Off),
+        Just(OverrideConfig::On),
+        fault().prop_map(OverrideConfig::Fault),
+    ];
+    collection::btree_map(word(), config, 0..4).prop_map(|all| {
+        let all = all.into_iter();
+        all.map(|(name, config)| Override { name, config })
+            .collect()
     })
 }
 

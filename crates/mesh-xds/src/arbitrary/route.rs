@@ -1,6 +1,6 @@
 //! Arbitrary route tables.
 
-use super::{duration, matcher, word};
+use super::{duration, filter, matcher, word};
 use mesh_model::route::{
     DirectResponse, Forward, MaxStreamDuration, PathMatch, RetryOn, RetryPolicy, Route,
     RouteAction, RouteConfiguration, RouteMatch, VirtualHost,
@@ -15,13 +15,15 @@ pub(crate) fn table() -> impl Strategy<Value = RouteConfiguration> {
         collection::vec(host(), 0..3),
         any::<bool>(),
         option::of(100..10_000u32),
+        filter::overrides(),
     )
         .prop_map(
-            |(name, hosts, ignore_port_in_host_matching, limit)| RouteConfiguration {
+            |(name, hosts, ignore_port_in_host_matching, limit, overrides)| RouteConfiguration {
                 name: name.into(),
                 virtual_hosts: with_distinct_domains(hosts),
                 ignore_port_in_host_matching,
                 max_direct_response_body_bytes: limit,
+                overrides,
             },
         )
 }
@@ -40,12 +42,14 @@ fn host() -> impl Strategy<Value = VirtualHost> {
         collection::vec(word(), 1..3),
         collection::vec(route(), 0..3),
         any::<bool>(),
+        filter::overrides(),
     )
-        .prop_map(|(name, domains, routes, count)| VirtualHost {
+        .prop_map(|(name, domains, routes, count, overrides)| VirtualHost {
             name,
             domains,
             routes,
             include_request_attempt_count: count,
+            overrides,
         })
 }
 
@@ -56,14 +60,18 @@ fn route() -> impl Strategy<Value = Route> {
         action(),
         option::of(word()),
         option::of(word()),
+        filter::overrides(),
     )
-        .prop_map(|(name, matches, action, operation, config)| Route {
-            name,
-            matches,
-            action,
-            operation,
-            config,
-        })
+        .prop_map(
+            |(name, matches, action, operation, config, overrides)| Route {
+                name,
+                matches,
+                action,
+                operation,
+                config,
+                overrides,
+            },
+        )
 }
 
 fn path() -> impl Strategy<Value = PathMatch> {

@@ -1,8 +1,9 @@
 //! HTTP filters.
 
+use super::fault;
 use crate::{
     decode::{At, Extension, Wrapped},
-    decoration, istio,
+    istio,
     pb::{
         envoy::extensions::filters::{
             http::{
@@ -20,24 +21,23 @@ use crate::{
         pack_any,
     },
 };
-use mesh_model::http::HttpFilter;
+use mesh_model::http::{HttpFilter, NamedFilter};
 use prost::Name;
+use std::mem::take;
 
-pub(super) fn encode(filter: &HttpFilter) -> Wire {
-    let (name, config) = match filter {
-        HttpFilter::PeerMetadata(peer) => (
-            decoration::METADATA_EXCHANGE,
-            istio::encode_peer_metadata(*peer),
-        ),
-        HttpFilter::GrpcStats => ("envoy.filters.http.grpc_stats", pack_any(grpc_stats())),
-        HttpFilter::Alpn(alpn) => ("istio.alpn", istio::encode_alpn(alpn)),
-        HttpFilter::Fault => ("envoy.filters.http.fault", pack_any(HttpFault::default())),
-        HttpFilter::Cors => ("envoy.filters.http.cors", pack_any(Cors {})),
-        HttpFilter::Stats(stats) => (istio::STATS, istio::encode_stats(*stats)),
-        HttpFilter::Router => ("envoy.filters.http.router", pack_any(Router::default())),
+pub(super) fn encode(named: &NamedFilter) -> Wire {
+    let config = match &named.filter {
+        HttpFilter::PeerMetadata(peer) => istio::encode_peer_metadata(*peer),
+        HttpFilter::GrpcStats => pack_any(grpc_stats()),
+        HttpFilter::Alpn(alpn) => istio::encode_alpn(alpn),
+        HttpFilter::Fault(fault) => pack_any(fault::encode(fault)),
+        HttpFilter::Cors => pack_any(Cors {}),
+        HttpFilter::Stats(stats) => istio::encode_stats(*stats),
+        HttpFilter::Router => pack_any(Router::default()),
     };
     Wire {
-        name: name.into(),
+        name: named.name.clone(),
+        disabled: named.disabled,
         config_type: Some(ConfigType::TypedConfig(config)),
         ..Default::default()
     }
@@ -54,10 +54,11 @@ fn grpc_stats() -> GrpcStats {
 }
 
 /// The filters of the connection manager at `at`: the router is the last, and only there.
-pub(super) fn decode_chain(wire: Vec<Wire>, at: &At<'_>) -> Option<Vec<HttpFilter>> {
+pub(super) fn decode_chain(wire: Vec<Wire>, at: &At<'_>) -> Option<Vec<NamedFilter>> {
     let filters = at.list("http_filters", wire, decode)?;
+    let ends = |named: &NamedFilter| named.filter == HttpFilter::Router;
     match filters.split_last() {
-        Some((HttpFilter::Router, others)) if !others.contains(&HttpFilter::Router) => {
+        Some((last, others)) if ends(last) && !last.disabled && !others.iter().any(ends) => {
             Some(filters)
         }
         _ => at
@@ -66,7 +67,7 @@ pub(super) fn decode_chain(wire: Vec<Wire>, at: &At<'_>) -> Option<Vec<HttpFilte
     }
 }
 
-fn decode(mut wire: Wire, at: &At<'_>) -> Option<HttpFilter> {
+fn decode(mut wire: Wire, at: &At<'_>) -> Option<NamedFilter> {
     let config = match wire.config_type.take() {
         Some(ConfigType::TypedConfig(config)) => Some(config),
         Some(ConfigType::ConfigDiscovery(_)) => {
@@ -78,9 +79,15 @@ fn decode(mut wire: Wire, at: &At<'_>) -> Option<HttpFilter> {
     };
     // An optional filter may be left out by who does not know it. Here it is either known or refused.
     wire.is_optional = false;
-    wire.name.clear();
+    let name = at.text("name", take(&mut wire.name));
+    let disabled = take(&mut wire.disabled);
     at.finish(wire);
-    at.required("typed_config", config, decode_config)
+    let filter = at.required("typed_config", config, decode_config);
+    Some(NamedFilter {
+        name: name?,
+        disabled,
+        filter: filter?,
+    })
 }
 
 fn decode_config(config: Any, at: &At<'_>) -> Option<HttpFilter> {
@@ -96,8 +103,7 @@ fn decode_config(config: Any, at: &At<'_>) -> Option<HttpFilter> {
     } else if is(alpn::FilterConfig::full_name()) {
         istio::decode_alpn(config, at).map(HttpFilter::Alpn)
     } else if is(HttpFault::full_name()) {
-        at.finish(config.message::<HttpFault>(at)?);
-        Some(HttpFilter::Fault)
+        fault::decode(config.message(at)?, at).map(HttpFilter::Fault)
     } else if is(Cors::full_name()) {
         at.finish(config.message::<Cors>(at)?);
         Some(HttpFilter::Cors)

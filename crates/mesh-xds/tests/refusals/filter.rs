@@ -76,7 +76,7 @@ fn a_connection_manager_is_understood_in_full_or_refused() -> Result<()> {
     let at = "filter_chains[6].filters[1].typed_config";
     let abort = json!({"name": "x", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault",
-        "abort": {"http_status": 503}}});
+        "abort": {"header_abort": {}}}});
     let filters = "must end with the router, and hold no other";
     for (place, value, want) in [
         (
@@ -145,7 +145,8 @@ fn a_connection_manager_is_understood_in_full_or_refused() -> Result<()> {
         (
             "http_filters/0",
             abort,
-            format!("http_filters[0].typed_config.abort: {NOT_EXECUTED}"),
+            "http_filters[0].typed_config.abort.header_abort: this proxy does not execute it"
+                .into(),
         ),
         (
             "route_config/virtual_hosts/0/require_tls",
@@ -155,9 +156,10 @@ fn a_connection_manager_is_understood_in_full_or_refused() -> Result<()> {
         (
             "route_config/virtual_hosts/0/routes/0/typed_per_filter_config",
             json!({"envoy.filters.http.rbac": {"@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBACPerRoute"}}),
-            format!(
-                "route_config.virtual_hosts[0].routes[0].typed_per_filter_config: {NOT_EXECUTED}"
-            ),
+            "route_config.virtual_hosts[0].routes[0]\
+             .typed_per_filter_config[\"envoy.filters.http.rbac\"]: this proxy does not execute \
+             envoy.extensions.filters.http.rbac.v3.RBACPerRoute"
+                .into(),
         ),
     ] {
         let found = errors::<Listener>(&pool, &resource, &format!("{manager}/{place}"), value)?;

@@ -1,11 +1,14 @@
 //! A route table, compiled.
 
-use super::{host::HostIndex, matches::Matches};
+use super::{host::HostIndex, matches::Matches, overrides::Overrides};
 use crate::http::matching::RequestHead;
 use crate::upstream::{Clusters, clusters::ClusterSlot};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
-use mesh_model::route::{self, MaxStreamDuration, RetryPolicy, RouteAction, RouteConfiguration};
+use mesh_model::{
+    http::Override,
+    route::{self, MaxStreamDuration, RetryPolicy, RouteAction, RouteConfiguration},
+};
 use std::{sync::Arc, time::Duration};
 
 /// Envoy's route timeout where none is set.
@@ -37,6 +40,8 @@ pub struct Route {
     pub action: Action,
     /// Value of `x-envoy-decorator-operation`.
     pub operation: Option<HeaderValue>,
+    /// What it, its host and its table change of filters.
+    pub(crate) overrides: Option<Arc<Overrides>>,
     matches: Matches,
 }
 
@@ -81,11 +86,7 @@ impl RouteTable {
         let virtual_host = |v: &route::VirtualHost| VirtualHost {
             name: v.name.as_str().into(),
             include_attempt_count: v.include_request_attempt_count,
-            routes: v
-                .routes
-                .iter()
-                .map(|r| Route::compile(r, clusters))
-                .collect(),
+            routes: compile_routes(v, &model.overrides, clusters),
         };
         Self {
             hosts: HostIndex::new(domains, model.ignore_port_in_host_matching),
@@ -112,6 +113,22 @@ impl RouteTable {
     }
 }
 
+fn compile_routes(
+    host: &route::VirtualHost,
+    of_table: &[Override],
+    clusters: &Clusters,
+) -> Vec<Route> {
+    let outer = Overrides::compile(&[&host.overrides, of_table]);
+    let routes = host.routes.iter().map(|model| Route {
+        overrides: match model.overrides.is_empty() {
+            true => outer.clone(),
+            false => Overrides::compile(&[&model.overrides, &host.overrides, of_table]),
+        },
+        ..Route::compile(model, clusters)
+    });
+    routes.collect()
+}
+
 impl Route {
     /// Its name, as the access log prints it.
     pub fn name(&self) -> &str {
@@ -124,6 +141,7 @@ impl Route {
             name: model.name.as_str().into(),
             action: Action::compile(&model.action, clusters),
             operation: operation.and_then(|o| HeaderValue::from_str(o).ok()),
+            overrides: None,
             matches: Matches::new(&model.matches),
         }
     }

@@ -76,7 +76,9 @@ fn inbound(app: SocketAddr, secrets: &[Secret]) -> Setup {
             downstream_propagation: true,
             ..PeerMetadata::default()
         };
-        m.filters = vec![HttpFilter::PeerMetadata(metadata), HttpFilter::Router];
+        m.filters = [HttpFilter::PeerMetadata(metadata), HttpFilter::Router]
+            .map(Into::into)
+            .into();
     });
     setup = setup.cluster(|c| c.http_protocol = cluster::UpstreamHttp::Http1);
     setup.connection.direction = Some(Direction::Inbound);
@@ -111,7 +113,7 @@ fn outbound(servers: &[SocketAddr], secrets: &[Secret], id: &str) -> Setup {
             }
         })
         .manager(|m| {
-            m.filters = vec![
+            m.filters = [
                 HttpFilter::PeerMetadata(METADATA),
                 HttpFilter::Alpn(Alpn {
                     http10: list(&["istio-http/1.0", "istio", "http/1.0"]),
@@ -119,7 +121,9 @@ fn outbound(servers: &[SocketAddr], secrets: &[Secret], id: &str) -> Setup {
                     http2: list(&["istio-h2", "istio", "h2"]),
                 }),
                 HttpFilter::Router,
-            ];
+            ]
+            .map(Into::into)
+            .into();
         });
     setup.secrets = secrets.to_vec();
     setup

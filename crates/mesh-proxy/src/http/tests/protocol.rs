@@ -172,7 +172,9 @@ fn a_grpc_call_passes_with_its_trailers() {
         .await;
         // The client's protocol is the server's.
         let setup = Setup::to(&[address]).manager(|m| {
-            m.filters = vec![HttpFilter::GrpcStats, HttpFilter::Router];
+            m.filters = [HttpFilter::GrpcStats, HttpFilter::Router]
+                .map(Into::into)
+                .into();
         });
         let proxy = setup.start().await;
         let mut client = client(&proxy).await;

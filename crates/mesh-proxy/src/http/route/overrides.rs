@@ -1,0 +1,52 @@
+//! What a route changes of filters, compiled.
+//!
+//! What stands at a route, at its virtual host and at the table is brought together here, the most specific first, so
+//! that a request looks once. Routes that change nothing hold nothing.
+
+use crate::http::filter::FaultInjection;
+use mesh_model::http::{self as model, OverrideConfig};
+use std::sync::Arc;
+
+/// What a route changes of filters, by their names.
+#[derive(Debug)]
+pub(crate) struct Overrides(Box<[(Box<str>, Override)]>);
+
+/// What takes the place of a filter's settings.
+#[derive(Debug)]
+pub(crate) enum Override {
+    /// The filter is off.
+    Off,
+    /// The filter is on, with its own settings.
+    On,
+    /// These faults.
+    Fault(Box<FaultInjection>),
+}
+
+impl Overrides {
+    /// Those of `levels`, the most specific first; `None` if nothing is changed.
+    pub(super) fn compile(levels: &[&[model::Override]]) -> Option<Arc<Self>> {
+        let mut all: Vec<(Box<str>, Override)> = Vec::new();
+        for change in levels.iter().copied().flatten() {
+            if !all.iter().any(|(name, _)| **name == *change.name) {
+                all.push((change.name.as_str().into(), Override::new(&change.config)));
+            }
+        }
+        (!all.is_empty()).then(|| Arc::new(Self(all.into())))
+    }
+
+    /// What is changed of the filter of that name.
+    pub(crate) fn get(&self, filter: &str) -> Option<&Override> {
+        let mut all = self.0.iter();
+        all.find(|(name, _)| **name == *filter).map(|(_, o)| o)
+    }
+}
+
+impl Override {
+    fn new(model: &OverrideConfig) -> Self {
+        match model {
+            OverrideConfig::Off => Self::Off,
+            OverrideConfig::On => Self::On,
+            OverrideConfig::Fault(fault) => Self::Fault(Box::new(FaultInjection::new(fault))),
+        }
+    }
+}
