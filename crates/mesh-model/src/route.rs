@@ -1,10 +1,14 @@
 //! Route tables (Envoy `RouteConfiguration`).
 
 mod action; //   what a route does
+mod header; //   what is changed of headers
 mod matching; // which requests it takes
 mod retry; //    when it tries again
 
-pub use action::{DirectResponse, Forward, MaxStreamDuration, RouteAction};
+pub use action::{
+    DirectResponse, Forward, MaxStreamDuration, RouteAction, Target, WeightedCluster,
+};
+pub use header::{AppendAction, HeaderAdd, HeaderMutations};
 pub use matching::{PathMatch, RouteMatch};
 pub use retry::{RetryOn, RetryPolicy};
 
@@ -23,6 +27,8 @@ pub struct RouteConfiguration {
     pub max_direct_response_body_bytes: Option<u32>,
     /// What is changed of filters, by their names; a virtual host's go before.
     pub overrides: Vec<Override>,
+    /// What is changed of headers, after a virtual host's changes.
+    pub headers: HeaderMutations,
 }
 
 impl RouteConfiguration {
@@ -34,6 +40,7 @@ impl RouteConfiguration {
             ignore_port_in_host_matching: false,
             max_direct_response_body_bytes: None,
             overrides: Vec::new(),
+            headers: HeaderMutations::default(),
         }
     }
 }
@@ -51,6 +58,8 @@ pub struct VirtualHost {
     pub include_request_attempt_count: bool,
     /// What is changed of filters, by their names; a route's go before.
     pub overrides: Vec<Override>,
+    /// What is changed of headers, after a route's changes.
+    pub headers: HeaderMutations,
 }
 
 impl VirtualHost {
@@ -62,6 +71,7 @@ impl VirtualHost {
             routes,
             include_request_attempt_count: false,
             overrides: Vec::new(),
+            headers: HeaderMutations::default(),
         }
     }
 }
@@ -82,6 +92,8 @@ pub struct Route {
     pub config: Option<String>,
     /// What is changed of filters, by their names.
     pub overrides: Vec<Override>,
+    /// What is changed of headers, after a weighted cluster's changes.
+    pub headers: HeaderMutations,
 }
 
 impl Route {
@@ -94,6 +106,7 @@ impl Route {
             operation: None,
             config: None,
             overrides: Vec::new(),
+            headers: HeaderMutations::default(),
         }
     }
 }

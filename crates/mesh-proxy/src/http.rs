@@ -18,6 +18,7 @@ mod header; //      what is done to headers
 mod local_reply; // answers of our own
 mod manager; //     a connection manager, compiled
 mod matching; //    matchers of a request's head
+mod mutations; //   what routes change of headers
 mod path; //        normalised paths
 mod router; //      sends a request on: tries, retries, time limits
 mod stream; //      the story of one request

@@ -1,6 +1,7 @@
 //! Route tables ↔ Envoy `RouteConfiguration`.
 
 mod action; // what a route does
+mod header; // what is changed of headers
 mod matching; // which requests it takes
 mod retry; // when it tries again
 
@@ -40,7 +41,12 @@ impl Resource for RouteConfiguration {
 }
 
 pub(crate) fn encode_table(table: &RouteConfiguration) -> sorted::RouteConfiguration {
+    let headers = header::encode(&table.headers);
     let head = wire::RouteConfiguration {
+        request_headers_to_add: headers.request_headers_to_add,
+        request_headers_to_remove: headers.request_headers_to_remove,
+        response_headers_to_add: headers.response_headers_to_add,
+        response_headers_to_remove: headers.response_headers_to_remove,
         name: table.name.to_string(),
         ignore_port_in_host_matching: table.ignore_port_in_host_matching,
         max_direct_response_body_size_bytes: table
@@ -58,7 +64,12 @@ pub(crate) fn encode_table(table: &RouteConfiguration) -> sorted::RouteConfigura
 }
 
 fn encode_host(host: &VirtualHost) -> With<wire::VirtualHost, sorted::VirtualHostTail> {
+    let headers = header::encode(&host.headers);
     let head = wire::VirtualHost {
+        request_headers_to_add: headers.request_headers_to_add,
+        request_headers_to_remove: headers.request_headers_to_remove,
+        response_headers_to_add: headers.response_headers_to_add,
+        response_headers_to_remove: headers.response_headers_to_remove,
         name: host.name.clone(),
         domains: host.domains.clone(),
         include_request_attempt_count: host.include_request_attempt_count,
@@ -72,7 +83,12 @@ fn encode_host(host: &VirtualHost) -> With<wire::VirtualHost, sorted::VirtualHos
 }
 
 fn encode_route(route: &Route) -> With<wire::Route, sorted::RouteTail> {
+    let headers = header::encode(&route.headers);
     let head = wire::Route {
+        request_headers_to_add: headers.request_headers_to_add,
+        request_headers_to_remove: headers.request_headers_to_remove,
+        response_headers_to_add: headers.response_headers_to_add,
+        response_headers_to_remove: headers.response_headers_to_remove,
         name: route.name.clone(),
         r#match: Some(matching::encode(&route.matches)),
         action: Some(action::encode(&route.action)),
@@ -108,6 +124,7 @@ pub(crate) fn decode_table(
     let limit = wire.max_direct_response_body_size_bytes.take();
     let limit = limit.map(Wrapped::inner);
     let virtual_hosts = at.list("virtual_hosts", take(&mut wire.virtual_hosts), decode_host);
+    let headers = header::decode(header::take_headers!(wire), at);
     let overrides = overrides::decode(take(&mut wire.typed_per_filter_config), at);
     wire.validate_clusters = wire.validate_clusters.filter(|validate| validate.value);
     at.finish(wire);
@@ -117,6 +134,7 @@ pub(crate) fn decode_table(
         ignore_port_in_host_matching: ignore_port,
         max_direct_response_body_bytes: limit,
         overrides: overrides?,
+        headers: headers?,
     };
     let (domains, bodies) = (expect_distinct(&table, at), expect_short_bodies(&table, at));
     domains.and(bodies).map(|()| table)
@@ -161,6 +179,7 @@ fn decode_host(mut wire: wire::VirtualHost, at: &At<'_>) -> Option<VirtualHost> 
     let domains = at.list("domains", take(&mut wire.domains), decode_domain);
     let routes = at.list("routes", take(&mut wire.routes), decode_route);
     let count_attempts = take(&mut wire.include_request_attempt_count);
+    let headers = header::decode(header::take_headers!(wire), at);
     let overrides = overrides::decode(take(&mut wire.typed_per_filter_config), at);
     at.finish(wire);
     let domains = domains?;
@@ -173,6 +192,7 @@ fn decode_host(mut wire: wire::VirtualHost, at: &At<'_>) -> Option<VirtualHost> 
         routes: routes?,
         include_request_attempt_count: count_attempts,
         overrides: overrides?,
+        headers: headers?,
     })
 }
 
@@ -192,6 +212,7 @@ fn decode_route(mut wire: wire::Route, at: &At<'_>) -> Option<Route> {
     let mut metadata = Metadata::open(wire.metadata.take(), &metadata_at);
     let config = metadata.take(ISTIO, &metadata_at, decode_config);
     metadata.finish(&metadata_at);
+    let headers = header::decode(header::take_headers!(wire), at);
     let overrides = overrides::decode(take(&mut wire.typed_per_filter_config), at);
     at.finish(wire);
     Some(Route {
@@ -201,6 +222,7 @@ fn decode_route(mut wire: wire::Route, at: &At<'_>) -> Option<Route> {
         operation: operation?,
         config: config?,
         overrides: overrides?,
+        headers: headers?,
     })
 }
 

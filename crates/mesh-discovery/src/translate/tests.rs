@@ -20,7 +20,7 @@ use crate::{
 use mesh_model::{
     listener::FilterChain,
     node::Capabilities,
-    route::{RouteAction, VirtualHost},
+    route::{RouteAction, Target, VirtualHost},
 };
 use mesh_xds::{
     json::{Pool, Style},
@@ -121,7 +121,10 @@ fn destination(chain: &FilterChain) -> String {
 /// Where the first route of a virtual host leads.
 fn forwarded_to(host: &VirtualHost) -> String {
     match &host.routes[0].action {
-        RouteAction::Forward(forward) => forward.cluster.to_string(),
+        RouteAction::Forward(forward) => match &forward.target {
+            Target::Cluster(name) => name.to_string(),
+            Target::Weighted(clusters) => format!("{clusters:?}"),
+        },
         RouteAction::DirectResponse(response) => response.status.to_string(),
     }
 }

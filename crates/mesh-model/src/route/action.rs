@@ -1,6 +1,6 @@
 //! What a route does with a request.
 
-use super::RetryPolicy;
+use super::{HeaderMutations, RetryPolicy};
 use crate::ClusterName;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub enum RouteAction {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forward {
     /// Where to.
-    pub cluster: ClusterName,
+    pub target: Target,
     /// How long the whole request may take, retries included; zero: for ever; `None`: Envoy's 15 s.
     pub timeout: Option<Duration>,
     /// Cap on the `grpc-timeout` header; zero: none; `None`: the header is not read (Envoy `max_grpc_timeout`).
@@ -32,13 +32,33 @@ impl Forward {
     /// Sends requests to `cluster` as Envoy does where nothing else is set.
     pub fn to(cluster: ClusterName) -> Self {
         Self {
-            cluster,
+            target: Target::Cluster(cluster),
             timeout: None,
             max_grpc_timeout: None,
             max_stream_duration: None,
             retry: None,
         }
     }
+}
+
+/// Where requests are sent (Envoy `cluster_specifier`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// To one cluster.
+    Cluster(ClusterName),
+    /// To one of these, by their weights, whose sum is between 1 and `u32::MAX`.
+    Weighted(Vec<WeightedCluster>),
+}
+
+/// One of several clusters (Envoy `ClusterWeight`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WeightedCluster {
+    /// Its name.
+    pub name: ClusterName,
+    /// Its share of the sum of all weights.
+    pub weight: u32,
+    /// What is changed of headers, before all other changes.
+    pub headers: HeaderMutations,
 }
 
 /// Limits on a stream's life; zero is none.

@@ -8,6 +8,7 @@ mod matches;
 mod overrides;
 mod path;
 mod table;
+mod target;
 
 pub(crate) use overrides::{Override, Overrides};
 pub use table::{Action, DirectResponse, Forward, Route, RouteTable, VirtualHost};

@@ -113,6 +113,7 @@ async fn ask(
         Action::Direct(direct) => return Ok(answer_directly(exchange, direct)),
         Action::Forward(forward) => forward,
     };
+    route.mutations(exchange.random).request(&mut parts.headers);
     let upload = upload(exchange, incoming);
     let operation = operation(exchange, parts, route);
     let asked = router::Asked {
@@ -190,7 +191,7 @@ fn answer_directly(exchange: &Exchange, direct: &DirectResponse) -> Response<Bod
     response
 }
 
-// From the answer to the client: filters in reverse, then what the connection manager does to every response.
+// From the answer to the client: what its route changes, filters in reverse, then what the connection manager does to every response.
 fn depart(exchange: &Exchange, response: &mut Response<Body>) {
     let Downstream {
         connection,
@@ -203,6 +204,11 @@ fn depart(exchange: &Exchange, response: &mut Response<Body>) {
     let route = table
         .as_ref()
         .and_then(|(t, found)| Some(t.get()?.route(*found)));
+    if let Some(route) = route {
+        route
+            .mutations(exchange.random)
+            .response(response.headers_mut());
+    }
     let overrides = route.and_then(|route| route.overrides.as_deref());
     for filter in manager.filters.iter().rev() {
         filter.response(overrides, exchange, response.headers_mut());

@@ -2,6 +2,7 @@
 
 mod harness;
 
+mod filter; //     what filters do, and what routes change of them
 mod framing; //    where a request ends is seen alike on both sides
 mod keep_alive; // connections that are used again, and their end
 mod limit; //      what is cut, and what just passes

@@ -24,7 +24,7 @@ pub(crate) fn string() -> impl Strategy<Value = StringMatcher> {
 
 /// A regular expression.
 pub(crate) fn regex() -> impl Strategy<Value = Regex> {
-    prop::sample::select(vec!["a|ab", ".*", r"[a\]\d+", "(?i)x"])
+    prop::sample::select(vec!["a|ab", ".*", r"[a\]]\d+", "(?i)x"])
         .prop_map(|pattern| Regex::new(pattern).expect("valid"))
 }
 

@@ -2,8 +2,9 @@
 
 use super::{duration, filter, matcher, word};
 use mesh_model::route::{
-    DirectResponse, Forward, MaxStreamDuration, PathMatch, RetryOn, RetryPolicy, Route,
-    RouteAction, RouteConfiguration, RouteMatch, VirtualHost,
+    AppendAction, DirectResponse, Forward, HeaderAdd, HeaderMutations, MaxStreamDuration,
+    PathMatch, RetryOn, RetryPolicy, Route, RouteAction, RouteConfiguration, RouteMatch, Target,
+    VirtualHost, WeightedCluster,
 };
 use proptest::{collection, option, prelude::*};
 use std::time::Duration;
@@ -16,14 +17,18 @@ pub(crate) fn table() -> impl Strategy<Value = RouteConfiguration> {
         any::<bool>(),
         option::of(100..10_000u32),
         filter::overrides(),
+        headers(),
     )
         .prop_map(
-            |(name, hosts, ignore_port_in_host_matching, limit, overrides)| RouteConfiguration {
-                name: name.into(),
-                virtual_hosts: with_distinct_domains(hosts),
-                ignore_port_in_host_matching,
-                max_direct_response_body_bytes: limit,
-                overrides,
+            |(name, hosts, ignore_port_in_host_matching, limit, overrides, headers)| {
+                RouteConfiguration {
+                    name: name.into(),
+                    virtual_hosts: with_distinct_domains(hosts),
+                    ignore_port_in_host_matching,
+                    max_direct_response_body_bytes: limit,
+                    overrides,
+                    headers,
+                }
             },
         )
 }
@@ -43,14 +48,18 @@ fn host() -> impl Strategy<Value = VirtualHost> {
         collection::vec(route(), 0..3),
         any::<bool>(),
         filter::overrides(),
+        headers(),
     )
-        .prop_map(|(name, domains, routes, count, overrides)| VirtualHost {
-            name,
-            domains,
-            routes,
-            include_request_attempt_count: count,
-            overrides,
-        })
+        .prop_map(
+            |(name, domains, routes, count, overrides, headers)| VirtualHost {
+                name,
+                domains,
+                routes,
+                include_request_attempt_count: count,
+                overrides,
+                headers,
+            },
+        )
 }
 
 fn route() -> impl Strategy<Value = Route> {
@@ -61,15 +70,17 @@ fn route() -> impl Strategy<Value = Route> {
         option::of(word()),
         option::of(word()),
         filter::overrides(),
+        headers(),
     )
         .prop_map(
-            |(name, matches, action, operation, config, overrides)| Route {
+            |(name, matches, action, operation, config, overrides, headers)| Route {
                 name,
                 matches,
                 action,
                 operation,
                 config,
                 overrides,
+                headers,
             },
         )
 }
@@ -100,6 +111,50 @@ fn matches() -> impl Strategy<Value = RouteMatch> {
         })
 }
 
+fn headers() -> impl Strategy<Value = HeaderMutations> {
+    let names = || collection::vec(prop::sample::select(vec!["x-a", "server"]), 0..2);
+    let owned = |names: Vec<&str>| names.into_iter().map(String::from).collect();
+    let adds = || collection::vec(header(), 0..2);
+    (names(), adds(), names(), adds()).prop_map(
+        move |(request_remove, request_add, response_remove, response_add)| HeaderMutations {
+            request_remove: owned(request_remove),
+            request_add,
+            response_remove: owned(response_remove),
+            response_add,
+        },
+    )
+}
+
+fn header() -> impl Strategy<Value = HeaderAdd> {
+    let name = prop::sample::select(vec!["x-a", "set-cookie"]);
+    let value = prop_oneof![Just(String::new()), Just("100 % %%".to_owned()), word()];
+    let action = prop::sample::select(vec![
+        AppendAction::AppendIfExistsOrAdd,
+        AppendAction::AddIfAbsent,
+        AppendAction::OverwriteIfExistsOrAdd,
+        AppendAction::OverwriteIfExists,
+    ]);
+    (name, value, action, any::<bool>()).prop_map(|(name, value, action, keep_empty)| HeaderAdd {
+        name: name.into(),
+        value,
+        action,
+        keep_empty,
+    })
+}
+
+fn target() -> impl Strategy<Value = Target> {
+    let weighted = (word(), 1..1000u32, headers());
+    let weighted = weighted.prop_map(|(name, weight, headers)| WeightedCluster {
+        name: name.into(),
+        weight,
+        headers,
+    });
+    prop_oneof![
+        word().prop_map(|name| Target::Cluster(name.into())),
+        collection::vec(weighted, 1..3).prop_map(Target::Weighted),
+    ]
+}
+
 fn action() -> impl Strategy<Value = RouteAction> {
     prop_oneof![
         forward().prop_map(RouteAction::Forward),
@@ -112,15 +167,15 @@ fn action() -> impl Strategy<Value = RouteAction> {
 fn forward() -> impl Strategy<Value = Forward> {
     let limits = (option::of(duration()), option::of(duration()));
     (
-        word(),
+        target(),
         option::of(duration()),
         option::of(duration()),
         option::of(limits),
         option::of(retry()),
     )
         .prop_map(
-            |(cluster, timeout, max_grpc_timeout, limits, retry)| Forward {
-                cluster: cluster.into(),
+            |(target, timeout, max_grpc_timeout, limits, retry)| Forward {
+                target,
                 timeout,
                 max_grpc_timeout,
                 max_stream_duration: limits.map(|(max, grpc)| MaxStreamDuration {

@@ -1,21 +1,24 @@
 //! What a route does with a request.
 
-use super::retry;
+use super::{header, retry};
 use crate::{
-    decode::{self, At, wire_duration},
-    pb::envoy::config::{
-        core::v3::DataSource,
-        route::v3::{
-            DirectResponseAction, RouteAction as Wire,
-            route::Action,
-            route_action::{ClusterSpecifier, MaxStreamDuration as WireLimits},
+    decode::{self, At, Wrapped, wire_duration},
+    pb::{
+        envoy::config::{
+            core::v3::DataSource,
+            route::v3::{
+                DirectResponseAction, RouteAction as Wire, WeightedCluster as WeightedClusters,
+                route::Action,
+                route_action::{ClusterSpecifier, MaxStreamDuration as WireLimits},
+                weighted_cluster::ClusterWeight,
+            },
         },
+        google::protobuf::UInt32Value,
     },
     source,
 };
-use mesh_model::{
-    ClusterName,
-    route::{DirectResponse, Forward, MaxStreamDuration, RouteAction},
+use mesh_model::route::{
+    DirectResponse, Forward, MaxStreamDuration, RouteAction, Target, WeightedCluster,
 };
 use std::mem::take;
 
@@ -34,7 +37,13 @@ pub(super) fn encode(action: &RouteAction) -> Action {
 #[allow(deprecated)]
 fn encode_forward(forward: &Forward) -> Wire {
     Wire {
-        cluster_specifier: Some(ClusterSpecifier::Cluster(forward.cluster.to_string())),
+        cluster_specifier: Some(match &forward.target {
+            Target::Cluster(name) => ClusterSpecifier::Cluster(name.to_string()),
+            Target::Weighted(all) => ClusterSpecifier::WeightedClusters(WeightedClusters {
+                clusters: all.iter().map(encode_weighted).collect(),
+                ..Default::default()
+            }),
+        }),
         timeout: forward.timeout.map(wire_duration),
         max_grpc_timeout: forward.max_grpc_timeout.map(wire_duration),
         max_stream_duration: forward.max_stream_duration.map(|limits| WireLimits {
@@ -67,7 +76,7 @@ pub(super) fn decode(wire: Option<Action>, at: &At<'_>) -> Option<RouteAction> {
 
 #[allow(deprecated)] // see `encode_forward`
 fn decode_forward(mut wire: Wire, at: &At<'_>) -> Option<Forward> {
-    let cluster = decode_cluster(wire.cluster_specifier.take(), at);
+    let target = decode_target(wire.cluster_specifier.take(), at);
     let timeout = at.optional("timeout", wire.timeout.take(), decode::duration);
     let grpc = at.optional(
         "max_grpc_timeout",
@@ -82,7 +91,7 @@ fn decode_forward(mut wire: Wire, at: &At<'_>) -> Option<Forward> {
     let retry = at.optional("retry_policy", wire.retry_policy.take(), retry::decode);
     at.finish(wire);
     Some(Forward {
-        cluster: cluster?,
+        target: target?,
         timeout: timeout?,
         max_grpc_timeout: grpc?,
         max_stream_duration: limits?,
@@ -90,12 +99,27 @@ fn decode_forward(mut wire: Wire, at: &At<'_>) -> Option<Forward> {
     })
 }
 
-fn decode_cluster(wire: Option<ClusterSpecifier>, at: &At<'_>) -> Option<ClusterName> {
+fn encode_weighted(cluster: &WeightedCluster) -> ClusterWeight {
+    let headers = header::encode(&cluster.headers);
+    ClusterWeight {
+        name: cluster.name.to_string(),
+        weight: Some(UInt32Value::wrap(cluster.weight)),
+        request_headers_to_add: headers.request_headers_to_add,
+        request_headers_to_remove: headers.request_headers_to_remove,
+        response_headers_to_add: headers.response_headers_to_add,
+        response_headers_to_remove: headers.response_headers_to_remove,
+        ..Default::default()
+    }
+}
+
+fn decode_target(wire: Option<ClusterSpecifier>, at: &At<'_>) -> Option<Target> {
     match wire {
-        Some(ClusterSpecifier::Cluster(name)) => at.text("cluster", name).map(Into::into),
-        Some(ClusterSpecifier::WeightedClusters(_)) => at
-            .field("weighted_clusters")
-            .refuse("this proxy does not execute it"),
+        Some(ClusterSpecifier::Cluster(name)) => at
+            .text("cluster", name)
+            .map(|name| Target::Cluster(name.into())),
+        Some(ClusterSpecifier::WeightedClusters(wire)) => {
+            decode_weighted(wire, &at.field("weighted_clusters")).map(Target::Weighted)
+        }
         Some(ClusterSpecifier::ClusterHeader(_)) => at
             .field("cluster_header")
             .refuse("this proxy does not execute it"),
@@ -104,6 +128,39 @@ fn decode_cluster(wire: Option<ClusterSpecifier>, at: &At<'_>) -> Option<Cluster
             .refuse("this proxy does not execute it"),
         None => at.field("cluster").refuse("must be set"),
     }
+}
+
+// The sum is counted; what older control planes write for it is what it is.
+#[allow(deprecated)]
+fn decode_weighted(mut wire: WeightedClusters, at: &At<'_>) -> Option<Vec<WeightedCluster>> {
+    let clusters = at.list("clusters", take(&mut wire.clusters), decode_weight);
+    let said = wire
+        .total_weight
+        .take()
+        .map(|total| u64::from(total.inner()));
+    at.finish(wire);
+    let clusters = clusters?;
+    let sum: u64 = clusters.iter().map(|c| u64::from(c.weight)).sum();
+    match sum {
+        0 => at.field("clusters").refuse("have no weight"),
+        sum if sum > u64::from(u32::MAX) => at.field("clusters").refuse("weigh too much"),
+        sum if said.is_some_and(|said| said != sum) => {
+            at.field("total_weight").refuse(format!("is not {sum}"))
+        }
+        _ => Some(clusters),
+    }
+}
+
+fn decode_weight(mut wire: ClusterWeight, at: &At<'_>) -> Option<WeightedCluster> {
+    let name = at.text("name", take(&mut wire.name));
+    let weight = wire.weight.take().map_or(0, Wrapped::inner);
+    let headers = header::decode(header::take_headers!(wire), at);
+    at.finish(wire);
+    Some(WeightedCluster {
+        name: name?.into(),
+        weight,
+        headers: headers?,
+    })
 }
 
 fn decode_limits(mut wire: WireLimits, at: &At<'_>) -> Option<MaxStreamDuration> {

@@ -28,8 +28,31 @@ fn a_route_table_is_understood_in_full_or_refused() -> Result<()> {
             ),
             (
                 &format!("{route}/request_headers_to_remove"),
-                json!(["x"]),
-                &format!("{at}.request_headers_to_remove: {NOT_EXECUTED}"),
+                json!(["Host"]),
+                &format!(
+                    "{at}.request_headers_to_remove[0]: \"host\" is no header that may be changed"
+                ),
+            ),
+            (
+                &format!("{route}/request_headers_to_add"),
+                json!([{"header": {"key": ":path", "value": "x"}}]),
+                &format!(
+                    "{at}.request_headers_to_add[0].header.key: \":path\" is no header that may be \
+                     changed"
+                ),
+            ),
+            (
+                &format!("{route}/response_headers_to_add"),
+                json!([{"header": {"key": "x", "value": "%%%REQ(X)%"}}]),
+                &format!(
+                    "{at}.response_headers_to_add[0].header.value: \"%%%REQ(X)%\" has variables, \
+                     which are not filled in"
+                ),
+            ),
+            (
+                &format!("{route}/route"),
+                json!({"weighted_clusters": {"clusters": [{"name": "a"}]}}),
+                &format!("{at}.route.weighted_clusters.clusters: have no weight"),
             ),
             (
                 &format!("{route}/match/headers"),

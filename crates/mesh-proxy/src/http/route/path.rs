@@ -7,58 +7,72 @@ use mesh_model::{
 
 /// The path of a [`RouteMatch`], compiled.
 #[derive(Debug)]
-pub(super) struct PathMatcher {
-    kind: Kind,
-    text: Box<str>,
-    ignore_case: bool,
+pub(super) enum PathMatcher {
+    /// Text, compared with the path or its beginning.
+    Text {
+        kind: Kind,
+        ignore_case: bool,
+        text: Box<str>,
+    },
+    /// All of the path matches.
+    Regex(Box<Regex>),
 }
 
-#[derive(Debug)]
-enum Kind {
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
     Prefix,
     Exact,
     Separated,
-    // The text is empty.
-    Regex(Box<Regex>),
 }
 
 impl PathMatcher {
     pub(super) fn new(model: &RouteMatch) -> Self {
-        let (kind, text) = match &model.path {
-            PathMatch::Prefix(text) => (Kind::Prefix, text.as_str()),
-            PathMatch::Exact(text) => (Kind::Exact, text.as_str()),
-            PathMatch::SeparatedPrefix(text) => (Kind::Separated, text.as_str()),
-            PathMatch::Regex(regex) => (Kind::Regex(Box::new(regex.clone())), ""),
-        };
-        Self {
+        let text = |kind, text: &str| Self::Text {
             kind,
-            text: text.into(),
             ignore_case: model.ignore_case,
+            text: text.into(),
+        };
+        match &model.path {
+            PathMatch::Prefix(prefix) => text(Kind::Prefix, prefix),
+            PathMatch::Exact(path) => text(Kind::Exact, path),
+            PathMatch::SeparatedPrefix(prefix) => text(Kind::Separated, prefix),
+            PathMatch::Regex(regex) => Self::Regex(Box::new(regex.clone())),
         }
     }
 
     /// Whether `path`, without its query, matches.
     pub(super) fn matches(&self, path: &str) -> bool {
-        match &self.kind {
-            Kind::Exact => path.len() == self.text.len() && self.starts(path),
-            Kind::Prefix => self.starts(path),
-            Kind::Separated => {
-                let next = path.as_bytes().get(self.text.len());
-                self.starts(path) && next.is_none_or(|b| *b == b'/')
-            }
-            Kind::Regex(regex) => regex.matches(path.as_bytes()),
+        match self {
+            Self::Regex(regex) => regex.matches(path.as_bytes()),
+            Self::Text {
+                kind,
+                ignore_case,
+                text,
+            } => starts(path, text, *ignore_case) && kind.ends(path, text),
         }
     }
+}
 
-    fn starts(&self, path: &str) -> bool {
-        let Some(start) = path.as_bytes().get(..self.text.len()) else {
-            return false;
-        };
-        if self.ignore_case {
-            start.eq_ignore_ascii_case(self.text.as_bytes())
-        } else {
-            start == self.text.as_bytes()
+impl Kind {
+    // Whether what follows `text` in `path` may follow.
+    fn ends(self, path: &str, text: &str) -> bool {
+        let next = path.as_bytes().get(text.len());
+        match self {
+            Self::Prefix => true,
+            Self::Exact => next.is_none(),
+            Self::Separated => next.is_none_or(|b| *b == b'/'),
         }
+    }
+}
+
+fn starts(path: &str, text: &str, ignore_case: bool) -> bool {
+    let Some(start) = path.as_bytes().get(..text.len()) else {
+        return false;
+    };
+    if ignore_case {
+        start.eq_ignore_ascii_case(text.as_bytes())
+    } else {
+        start == text.as_bytes()
     }
 }
 

@@ -1,8 +1,10 @@
 //! A route table, compiled.
 
-use super::{host::HostIndex, matches::Matches, overrides::Overrides};
-use crate::http::matching::RequestHead;
-use crate::upstream::{Clusters, clusters::ClusterSlot};
+use super::{host::HostIndex, matches::Matches, overrides::Overrides, target::Target};
+use crate::{
+    http::{matching::RequestHead, mutations::Mutations},
+    upstream::Clusters,
+};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use mesh_model::{
@@ -42,6 +44,7 @@ pub struct Route {
     pub operation: Option<HeaderValue>,
     /// What it, its host and its table change of filters.
     pub(crate) overrides: Option<Arc<Overrides>>,
+    mutations: Mutations,
     matches: Matches,
 }
 
@@ -57,8 +60,8 @@ pub enum Action {
 /// Sends requests to a cluster.
 #[derive(Debug)]
 pub struct Forward {
-    /// Where to; it may be empty.
-    pub cluster: Arc<ClusterSlot>,
+    /// Where to.
+    pub(crate) target: Target,
     /// How long the whole request may take; `None`: for ever.
     pub timeout: Option<Duration>,
     /// Whether `grpc-timeout` counts, and its cap (zero: none).
@@ -86,7 +89,7 @@ impl RouteTable {
         let virtual_host = |v: &route::VirtualHost| VirtualHost {
             name: v.name.as_str().into(),
             include_attempt_count: v.include_request_attempt_count,
-            routes: compile_routes(v, &model.overrides, clusters),
+            routes: compile_routes(model, v, clusters),
         };
         Self {
             hosts: HostIndex::new(domains, model.ignore_port_in_host_matching),
@@ -114,19 +117,42 @@ impl RouteTable {
 }
 
 fn compile_routes(
+    table: &RouteConfiguration,
     host: &route::VirtualHost,
-    of_table: &[Override],
     clusters: &Clusters,
 ) -> Vec<Route> {
-    let outer = Overrides::compile(&[&host.overrides, of_table]);
-    let routes = host.routes.iter().map(|model| Route {
-        overrides: match model.overrides.is_empty() {
-            true => outer.clone(),
-            false => Overrides::compile(&[&model.overrides, &host.overrides, of_table]),
-        },
-        ..Route::compile(model, clusters)
-    });
-    routes.collect()
+    let outer = Outer::new(table, host);
+    let routes = host.routes.iter();
+    routes
+        .map(|route| Route::compile(route, &outer, clusters))
+        .collect()
+}
+
+/// What the levels around a route give to it.
+struct Outer<'a> {
+    overrides: [&'a [Override]; 2],
+    shared: Option<Arc<Overrides>>,
+    mutations: Mutations,
+}
+
+impl<'a> Outer<'a> {
+    fn new(table: &'a RouteConfiguration, host: &'a route::VirtualHost) -> Self {
+        let overrides = [&*host.overrides, &*table.overrides];
+        let of_table = Mutations::within(&table.headers, &Mutations::default());
+        Self {
+            overrides,
+            shared: Overrides::compile(&overrides),
+            mutations: Mutations::within(&host.headers, &of_table),
+        }
+    }
+
+    fn overrides(&self, own: &[Override]) -> Option<Arc<Overrides>> {
+        let [host, table] = self.overrides;
+        match own.is_empty() {
+            true => self.shared.clone(),
+            false => Overrides::compile(&[own, host, table]),
+        }
+    }
 }
 
 impl Route {
@@ -135,25 +161,36 @@ impl Route {
         &self.name
     }
 
-    fn compile(model: &route::Route, clusters: &Clusters) -> Self {
+    /// What it changes of the headers of a request that drew `random`, and of its response.
+    pub(crate) fn mutations(&self, random: u64) -> &Mutations {
+        let target = match &self.action {
+            Action::Forward(forward) => forward.target.mutations(random),
+            Action::Direct(_) => None,
+        };
+        target.unwrap_or(&self.mutations)
+    }
+
+    fn compile(model: &route::Route, outer: &Outer<'_>, clusters: &Clusters) -> Self {
         let operation = model.operation.as_deref();
+        let mutations = Mutations::within(&model.headers, &outer.mutations);
         Self {
             name: model.name.as_str().into(),
-            action: Action::compile(&model.action, clusters),
+            action: Action::compile(&model.action, &mutations, clusters),
             operation: operation.and_then(|o| HeaderValue::from_str(o).ok()),
-            overrides: None,
+            overrides: outer.overrides(&model.overrides),
+            mutations,
             matches: Matches::new(&model.matches),
         }
     }
 }
 
 impl Action {
-    fn compile(model: &RouteAction, clusters: &Clusters) -> Self {
+    fn compile(model: &RouteAction, mutations: &Mutations, clusters: &Clusters) -> Self {
         match model {
             RouteAction::Forward(forward) => {
                 let timeout = forward.timeout.unwrap_or(DEFAULT_TIMEOUT);
                 Self::Forward(Box::new(Forward {
-                    cluster: clusters.slot(&forward.cluster),
+                    target: Target::compile(&forward.target, mutations, clusters),
                     timeout: (!timeout.is_zero()).then_some(timeout),
                     max_grpc_timeout: forward.max_grpc_timeout,
                     max_stream_duration: forward.max_stream_duration,
@@ -224,7 +261,7 @@ pub(crate) mod tests {
             let parts = parts(&format!("http://{host}{path}"));
             let found = table.find(&head(&parts))?;
             match &table.route(found).action {
-                Action::Forward(f) => Some(f.cluster.name().as_str().to_owned()),
+                Action::Forward(f) => Some(f.target.cluster(0).name().as_str().to_owned()),
                 Action::Direct(_) => None,
             }
         };
@@ -247,7 +284,9 @@ pub(crate) mod tests {
         };
         model.timeout = None;
         let clusters = Clusters::default();
-        let Action::Forward(compiled) = Route::compile(&timed, &clusters).action else {
+        let Action::Forward(compiled) =
+            Action::compile(&timed.action, &Mutations::default(), &clusters)
+        else {
             unreachable!("a forward")
         };
         assert_eq!(compiled.timeout, Some(Duration::from_secs(15)), "Envoy's");
@@ -256,7 +295,8 @@ pub(crate) mod tests {
             body: vec![b'x'; 10],
             ..route::DirectResponse::new(502)
         });
-        let Action::Direct(compiled) = Action::compile(&direct, &clusters) else {
+        let Action::Direct(compiled) = Action::compile(&direct, &Mutations::default(), &clusters)
+        else {
             unreachable!("direct")
         };
         assert_eq!(

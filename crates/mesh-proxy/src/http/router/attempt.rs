@@ -104,11 +104,12 @@ impl<'a> Attempts<'a> {
             self.tried.borrow_mut().push(before.host().id);
         }
         let downstream = &self.asked.exchange.downstream;
-        let snapshot = downstream.worker.clusters.get(&self.forward.cluster);
+        let target = self.forward.target.cluster(self.asked.exchange.random);
+        let snapshot = downstream.worker.clusters.get(target);
         self.snapshot.replace(Some(snapshot.clone()));
         let Some(cluster) = snapshot.as_deref() else {
             self.left(UpstreamRecord {
-                cluster: Some(self.forward.cluster.name().as_str().into()),
+                cluster: Some(target.name().as_str().into()),
                 ..UpstreamRecord::default()
             });
             return Err(Failure::unsent(FailureKind::NoCluster));
