@@ -59,6 +59,14 @@ impl Root {
         csr.signed_by(&self.issuer).expect("signed").pem()
     }
 
+    /// The same for `identity`, whatever is asked for.
+    fn sign_for(&self, identity: &str, csr: &str) -> String {
+        let mut csr = CertificateSigningRequestParams::from_pem(csr).expect("request");
+        let identity = identity.try_into().expect("a name");
+        csr.params.subject_alt_names = vec![rcgen::SanType::URI(identity)];
+        csr.signed_by(&self.issuer).expect("signed").pem()
+    }
+
     /// A workload's certificate in force.
     pub(crate) fn own(&self) -> Own {
         let key = KeyPair::generate().expect("key");
@@ -109,6 +117,8 @@ impl Root {
 /// What the authority does with one request.
 pub(crate) enum Answer {
     Sign(Arc<Root>, Duration),
+    /// Signs for another identity than was asked for.
+    SignFor(&'static str, Arc<Root>),
     Refuse(Code),
 }
 
@@ -134,16 +144,23 @@ impl IstioCertificateService for FakeCa {
         let result = match &answer {
             Answer::Refuse(code) => Err(Status::new(*code, "not you")),
             Answer::Sign(root, life) => {
-                let leaf = root.sign(&request.get_ref().csr, *life);
-                let cert_chain = vec![leaf, root.pem.clone()];
-                Ok(Response::new(IstioCertificateResponse { cert_chain }))
+                Ok(answered(root, root.sign(&request.get_ref().csr, *life)))
             }
+            Answer::SignFor(identity, root) => Ok(answered(
+                root,
+                root.sign_for(identity, &request.get_ref().csr),
+            )),
         };
         if last {
             answers.push_front(answer);
         }
         result
     }
+}
+
+fn answered(root: &Root, leaf: String) -> Response<IstioCertificateResponse> {
+    let cert_chain = vec![leaf, root.pem.clone()];
+    Response::new(IstioCertificateResponse { cert_chain })
 }
 
 impl FakeCa {

@@ -3,7 +3,8 @@
 //! Renewed at half of what is left of its life, a little earlier or later so that pods that started together do not come
 //! together; by the wall clock, which is looked at every few seconds, since it may be set, and goes on while the machine
 //! sleeps. What can't be renewed stays in force. The roots are looked at again every few seconds: a new one is to be
-//! trusted before anything is signed by it, and what was signed by one that is no longer among them is renewed at once.
+//! trusted before anything is signed by it, and what was signed by one that is no longer among them is renewed at once. One
+//! that has left the file is not trusted again because an authority that has not heard of it yet still sends it.
 
 use super::{
     Backoff, Clock, ControlPlane, Own, roots,
@@ -31,6 +32,10 @@ use tokio::{
 const LOOK: Duration = Duration::from_secs(5);
 /// Clocks that are not set run apart by no more than this while a certificate is in use.
 const DRIFT: Duration = Duration::from_secs(60);
+/// When an authority still sends a root that is gone, it is asked again after this.
+const LAGGING: Duration = Duration::from_secs(10);
+/// Longest pause between attempts once the certificate has ended: connections fail meanwhile.
+const EXPIRED: Duration = Duration::from_secs(4);
 /// A certificate is used for this long at least, however short its life.
 const SHORTEST: Duration = Duration::from_secs(1);
 
@@ -57,6 +62,8 @@ pub struct Renewal {
     shows_own: bool,
     status: watch::Sender<Status>,
     file: Arc<str>,
+    /// Roots that were in the file and have left it.
+    gone: String,
     came_with_ours: String,
 }
 
@@ -71,6 +78,7 @@ impl Renewal {
             shows_own: false,
             status: watch::Sender::default(),
             file: Arc::default(),
+            gone: String::new(),
             came_with_ours: String::new(),
         }
     }
@@ -110,15 +118,24 @@ impl Renewal {
                         status.error = Some(reason);
                         status.failures += 1;
                     });
-                    if is_refusal {
-                        refused.pause()
-                    } else {
-                        unreachable.pause()
-                    }
+                    let pause = match is_refusal {
+                        true => refused.pause(),
+                        false => unreachable.pause(),
+                    };
+                    pause.min(self.patience())
                 }
             };
             self.wait(pause, None, &publish).await;
         }
+    }
+
+    /// How long a pause may be: what is in force must not end in it, and what has ended is missed.
+    fn patience(&self) -> Duration {
+        let Some(end) = self.status.borrow().not_after else {
+            return Duration::MAX;
+        };
+        let left = end.duration_since(self.clock.now());
+        left.map_or(EXPIRED, |left| (left / 4).max(SHORTEST))
     }
 
     /// Waits until `due` by the wall clock, and no longer than it takes if nobody sets that back.
@@ -167,13 +184,14 @@ impl Renewal {
         let own = self.own.valid().filter(|_| self.shows_own);
         let signed = sign(&self.authority, &self.identity, own, &self.clock).await?;
         if signed.uri_san != Some(self.identity.to_string()) {
-            tracing::warn!(
-                wanted = %self.identity,
-                got = signed.uri_san.as_deref(),
-                "the authority signed for another identity than was asked for"
-            );
+            return Err(Failed::refused(format!(
+                "the authority signed for {} rather than {}",
+                signed.uri_san.as_deref().unwrap_or("nobody"),
+                self.identity
+            )));
         }
-        self.came_with_ours.clone_from(&signed.root);
+        self.came_with_ours = roots::without(&signed.root, &self.gone)?;
+        let lags = !roots::contains(&self.came_with_ours, &signed.root);
         self.publish_roots(publish)?;
         let secret = signed.secret();
         let key = certified(&secret)?;
@@ -186,7 +204,8 @@ impl Renewal {
             status.renewals += 1;
         });
         let now = self.clock.now();
-        Ok(now + half_life(&signed, now))
+        let due = half_life(&signed, now);
+        Ok(now + if lags { due.min(LAGGING) } else { due })
     }
 
     /// Puts roots in force that are new in the file. Whether that of our certificate has left it.
@@ -210,6 +229,10 @@ impl Renewal {
             self.file = before;
             return false;
         }
+        // What is broken was refused above.
+        let gone = roots::union([&*self.gone, &*before]);
+        let gone = gone.and_then(|gone| roots::without(&gone, &self.file));
+        self.gone = gone.unwrap_or_default();
         let knows = |file: &str| roots::contains(file, &self.came_with_ours);
         knows(&before) && !knows(&self.file)
     }
@@ -218,12 +241,7 @@ impl Renewal {
         &self,
         publish: &impl Fn(Secret) -> Result<(), InvalidSecret>,
     ) -> Result<(), Failed> {
-        let all = roots::union([&*self.file, &self.came_with_ours]);
-        let all = all.map_err(|error| Failed {
-            reason: format!("roots of the mesh: {error}"),
-            is_refusal: true,
-            is_unavailable: false,
-        })?;
+        let all = roots::union([&*self.file, &self.came_with_ours])?;
         publish(Secret {
             name: ROOT_CA_SECRET.into(),
             value: SecretValue::Validation {
@@ -248,6 +266,22 @@ struct Failed {
     is_unavailable: bool,
 }
 
+impl Failed {
+    fn refused(reason: String) -> Self {
+        Self {
+            reason,
+            is_refusal: true,
+            is_unavailable: false,
+        }
+    }
+}
+
+impl From<rustls_pki_types::pem::Error> for Failed {
+    fn from(error: rustls_pki_types::pem::Error) -> Self {
+        Self::refused(format!("roots of the mesh: {error}"))
+    }
+}
+
 impl From<signing::Error> for Failed {
     fn from(error: signing::Error) -> Self {
         Self {
@@ -260,10 +294,6 @@ impl From<signing::Error> for Failed {
 
 impl From<InvalidSecret> for Failed {
     fn from(error: InvalidSecret) -> Self {
-        Self {
-            reason: one_line(&error),
-            is_refusal: true,
-            is_unavailable: false,
-        }
+        Self::refused(one_line(&error))
     }
 }

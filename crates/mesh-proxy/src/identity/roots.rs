@@ -27,6 +27,21 @@ pub(super) fn union<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Stri
     Ok(out)
 }
 
+/// The certificates of `all` that are not among those of `some`, in PEM.
+///
+/// # Errors
+/// If one of them is broken.
+pub(super) fn without(all: &str, some: &str) -> Result<String, Error> {
+    let mut out = String::new();
+    for block in blocks(all) {
+        let block = union([block])?;
+        if !contains(some, &block) {
+            out.push_str(&block);
+        }
+    }
+    Ok(out)
+}
+
 /// Whether all certificates of `some` are among those of `all`. What is broken is in nothing.
 pub(super) fn contains(all: &str, some: &str) -> bool {
     matches!((union([all]), union([all, some])), (Ok(a), Ok(b)) if a == b)
@@ -54,6 +69,8 @@ mod tests {
         let same = |text: &str| text.split_whitespace().collect::<String>();
         assert_eq!(same(&all), same(&format!("{a}{b}")));
         assert!(contains(&all, &b) && !contains(&a, &b) && !contains(&a, &all));
+        assert_eq!(same(&without(&all, &b).expect("certificates")), same(&a));
+        assert_eq!(without(&a, &all).expect("certificates"), "");
         assert!(union([format!("{BEGIN}\n!!\n{END}").as_str()]).is_err());
     }
 }

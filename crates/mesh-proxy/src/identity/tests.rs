@@ -208,6 +208,49 @@ async fn a_root_is_replaced_in_three_steps() {
     assert_eq!(running.status.borrow().failures, 0);
 }
 
+/// A replica that has not heard yet that the old root is gone does not bring it back, and is asked again.
+#[tokio::test]
+async fn f17_a_root_that_is_gone_does_not_come_back() {
+    let (old, new) = (Root::new("old"), Root::new("new"));
+    let ca = FakeCa::new([
+        Answer::Sign(Arc::clone(&old), HOUR),
+        Answer::Sign(Arc::clone(&old), HOUR),
+        Answer::Sign(Arc::clone(&new), HOUR),
+    ]);
+    let server = serve_ca(&new, &ca).await;
+    let pod = Pod::new(&old);
+    let file = pod.folder.path().join("root");
+    std::fs::write(&file, format!("{}{}", old.pem, new.pem)).expect("written");
+    let mut running = Running::start(pod, server.port);
+    running.until(|s| s.renewals == 1).await;
+    assert_eq!(running.roots(), 2);
+    std::fs::write(&file, &new.pem).expect("written");
+    running.until(|s| s.renewals == 2).await;
+    assert_eq!(
+        running.roots(),
+        1,
+        "though what came is signed by the old one"
+    );
+    running.until(|s| s.renewals == 3).await;
+    assert_eq!(running.roots(), 1);
+}
+
+#[tokio::test]
+async fn a_certificate_of_somebody_else_is_not_put_in_force() {
+    let root = Root::new("a");
+    let ca = FakeCa::new([
+        Answer::SignFor("spiffe://cluster.local/ns/test/sa/other", Arc::clone(&root)),
+        Answer::Sign(Arc::clone(&root), HOUR),
+    ]);
+    let server = serve_ca(&root, &ca).await;
+    let mut running = Running::start(Pod::new(&root), server.port);
+    let failed = running.until(|s| s.failures == 1).await;
+    let reason = failed.error.expect("told");
+    assert!(reason.contains("sa/other rather than"), "{reason}");
+    assert!(running.leaf().is_none());
+    running.until(|s| s.renewals == 1).await;
+}
+
 /// A leaf of a new root that the file does not know yet is preceded by that root.
 #[tokio::test]
 async fn a_root_is_published_before_what_it_signed() {
