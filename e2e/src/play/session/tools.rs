@@ -21,7 +21,10 @@ impl Session<'_> {
             format!("{}.{NAMESPACE}", self.client),
             format!("{}.{NAMESPACE}", self.server),
         );
-        says("meshctl proxy-status", &[&client, &server, "SYNCED"])?;
+        says(
+            "meshctl proxy-status",
+            &[&client, &server, "4 (CDS,LDS,EDS,RDS)"],
+        )?;
         says(
             &format!("meshctl proxy-status {server}"),
             &["Clusters Match", "Listeners Match", "Routes Match"],
@@ -39,15 +42,16 @@ impl Session<'_> {
 
     /// The page that it opens is there for as long as it runs.
     fn dashboard(&self) -> Result<()> {
+        let folder = tempfile::tempdir()?;
         let line = format!(
-            "meshctl -n test dashboard proxy {} --browser=false --port 0 >dashboard.txt & \
-             for i in $(seq 100); do grep -q http dashboard.txt && break; sleep 0.1; done; \
-             curl -sS --fail --max-time 10 \"$(grep -o 'http://[^ ]*' dashboard.txt | head -n 1)/server_info\"; \
-             code=$?; kill -INT $!; wait $!; exit $code",
+            "cd {} || exit
+             meshctl -n test dashboard proxy {} --browser=false >said & opened=$!
+             for i in $(seq 100); do grep -q http said && break; sleep 0.1; done
+             curl -sS --fail --max-time 10 $(head -n 1 said)/server_info
+             code=$?; kill -TERM $opened; wait $opened; exit $code",
+            folder.path().display(),
             self.server
         );
-        let folder = tempfile::tempdir()?;
-        let line = format!("cd {} && {line}", folder.path().display());
         let seen = self.kubectl.shell(&line)?;
         ensure!(
             seen.contains("\"state\": \"LIVE\""),
