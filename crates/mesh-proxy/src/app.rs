@@ -3,12 +3,13 @@
 mod ending; // the orderly end
 mod logs; //   the log's scopes
 mod names; //  the DNS server of the pod
+mod standalone; // no mesh, only a bootstrap
 mod stats; //  numbers that somebody else keeps
 mod target; // configuration, put into the data path
 
 use crate::{
     admin::{self, Application, Facts, Surface, readiness::CONFIGURATION},
-    config::{Command, Kind, Settings, Typed, Verb, texts},
+    config::{Command, Kind, Settings, Standalone, Typed, Verb, texts},
     drain::Drain,
     errand::{self, request, wait},
     identity::{
@@ -58,12 +59,13 @@ const AGENT_SURFACES: &[Surface] = &[Surface::Status, Surface::Health];
 /// Runs what was typed, to its end.
 pub fn run(command: Command) -> ExitCode {
     let outcome = match command.verb {
-        Verb::Proxy {
+        None => standalone(&command.standalone),
+        Some(Verb::Proxy {
             kind: Kind::Sidecar(typed),
-        } => settings(*typed).and_then(sidecar),
-        Verb::Agent(typed) => settings(*typed).and_then(agent),
-        Verb::Wait(typed) => errand(|| async move { wait::wait(&typed).await }),
-        Verb::Request(typed) => {
+        }) => settings(*typed).and_then(sidecar),
+        Some(Verb::Agent(typed)) => settings(*typed).and_then(agent),
+        Some(Verb::Wait(typed)) => errand(|| async move { wait::wait(&typed).await }),
+        Some(Verb::Request(typed)) => {
             errand(|| async move { request::request(&typed, &mut std::io::stdout().lock()).await })
         }
     };
@@ -81,7 +83,13 @@ fn settings(typed: Typed) -> Result<Settings> {
         .map_err(|invalid| anyhow::anyhow!("{invalid}\nhint: --help tells what each setting takes"))
 }
 
-/// What both forms of the program have: settings, a log, readiness, a way to end.
+fn standalone(typed: &Standalone) -> Result<()> {
+    let file = typed.config.as_deref().context("--config FILE")?;
+    let (settings, bootstrap) = typed.read(file)?;
+    standalone::run(settings, bootstrap)
+}
+
+/// What all forms of the program have: settings, a log, readiness, a way to end.
 struct Process {
     settings: Settings,
     started: SystemTime,
@@ -175,6 +183,40 @@ impl Process {
         Ok(())
     }
 
+    /// Shows what there is, until the end has come; then ends the connections in an orderly way, and all else.
+    async fn serve(
+        &self,
+        shared: &Arc<Shared>,
+        store: &Arc<Store>,
+        identity: watch::Receiver<identity::Status>,
+        surfaces: &[Surface],
+        workers: Workers,
+    ) -> Result<()> {
+        let sources = Sources {
+            started: Instant::now().into_std(),
+            concurrency: self.settings.concurrency,
+            readiness: self.readiness.clone(),
+            store: Arc::clone(store),
+            identity: identity.clone(),
+            shared: Arc::downgrade(shared),
+        };
+        shared.telemetry.read_from(move |out| sources.read(out));
+        let facts = self.facts(shared, Arc::clone(store), identity)?;
+        self.show(&facts, surfaces)?;
+        self.shutdown.begun().await;
+        self.readiness.end("server is terminated");
+        tokio::select! {
+            () = Ending::new(&self.settings, &shared.drain).run(&shared.drain, &workers) => {}
+            () = self.shutdown.forced() => tracing::warn!("ended at once: connections are cut"),
+        }
+        self.ended.cancel();
+        let late = self.tasks.join(LAST_TASKS, self.shutdown.forced()).await;
+        tracing::debug!(?late, "tasks ended");
+        tokio::task::spawn_blocking(move || workers.stop())
+            .await
+            .context("workers")
+    }
+
     /// Runs `program` on a runtime of its own, beside the path, until it ends or is told to.
     fn block_on<F: Future<Output = Result<()>>>(
         self,
@@ -194,7 +236,11 @@ impl Process {
 
 fn sidecar(settings: Settings) -> Result<()> {
     let process = Process::new(settings)?;
-    let shared = Arc::new(shared(&process.settings)?);
+    let captures = vec![
+        process.settings.addresses.outbound,
+        process.settings.addresses.inbound,
+    ];
+    let shared = Arc::new(shared(&process.settings, captures));
     let sockets = capture_sockets(&process.settings)?;
     let workers = Workers::start(process.settings.concurrency.get(), &shared, &sockets)
         .context("worker threads")?;
@@ -204,14 +250,12 @@ fn sidecar(settings: Settings) -> Result<()> {
     outcome
 }
 
-fn shared(settings: &Settings) -> Result<Shared> {
+/// What workers and the control side share; listeners may listen on `sockets` only.
+fn shared(settings: &Settings, sockets: Vec<SocketAddr>) -> Shared {
     let telemetry = Telemetry::new(settings);
     let metadata = metadata_exchange::encode(&metadata_exchange::metadata(telemetry.workload()));
-    Ok(Shared {
-        listeners: Listeners::new(vec![
-            settings.addresses.outbound,
-            settings.addresses.inbound,
-        ]),
+    Shared {
+        listeners: Listeners::new(sockets),
         routes: Default::default(),
         clusters: Default::default(),
         secrets: Secrets::default(),
@@ -219,7 +263,7 @@ fn shared(settings: &Settings) -> Result<Shared> {
         dns: Default::default(),
         metadata,
         telemetry,
-    })
+    }
 }
 
 /// The capture sockets, bound before anything else: clients wait rather than be refused while configuration comes.
@@ -259,32 +303,9 @@ async fn beside(process: Arc<Process>, shared: Arc<Shared>, workers: Workers) ->
     process.until_the_end("xds", xds.run());
     let progress = Progress::new(Arc::clone(&shared), Arc::clone(&store), identity.clone());
     process.until_the_end("progress", progress.run(configured));
-    let sources = Sources {
-        started: Instant::now().into_std(),
-        concurrency: process.settings.concurrency,
-        readiness: process.readiness.clone(),
-        store: Arc::clone(&store),
-        identity: identity.clone(),
-        shared: Arc::downgrade(&shared),
-    };
-    shared.telemetry.read_from(move |out| sources.read(out));
-    let facts = process.facts(&shared, store, identity)?;
-    process.show(&facts, SIDECAR_SURFACES)?;
-    process.shutdown.begun().await;
-    process.readiness.end("server is terminated");
-    tokio::select! {
-        () = Ending::new(&process.settings, &shared.drain).run(&shared.drain, &workers) => {}
-        () = process.shutdown.forced() => tracing::warn!("ended at once: connections are cut"),
-    }
-    process.ended.cancel();
-    let late = process
-        .tasks
-        .join(LAST_TASKS, process.shutdown.forced())
-        .await;
-    tracing::debug!(?late, "tasks ended");
-    tokio::task::spawn_blocking(move || workers.stop())
+    process
+        .serve(&shared, &store, identity, SIDECAR_SURFACES, workers)
         .await
-        .context("workers")
 }
 
 /// An errand to the proxy that runs already.

@@ -6,21 +6,33 @@ mod errand; // what a running proxy is asked from its pod
 mod node; // what the proxy says of itself
 mod proxy_config; // the `PROXY_CONFIG` variable
 mod settings; // what was typed → what it means
+mod standalone; // a proxy of its own
 
 pub use dns_address::{DnsAddress, InvalidDnsAddress};
 pub use errand::{Request, Wait};
 pub use node::{Node, texts};
 pub use settings::{Addresses, Invalid, Paths, Settings};
+pub use standalone::{Standalone, Unusable};
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 /// The sidecar proxy of the mesh.
 #[derive(Debug, clap::Parser)]
-#[command(name = "mesh-proxy", version, about, max_term_width = 120)]
+#[command(
+    name = "mesh-proxy",
+    version,
+    about,
+    max_term_width = 120,
+    arg_required_else_help = true,
+    args_conflicts_with_subcommands = true
+)]
 pub struct Command {
     /// What to run.
     #[command(subcommand)]
-    pub verb: Verb,
+    pub verb: Option<Verb>,
+    /// Without a verb: a proxy of its own.
+    #[command(flatten)]
+    pub standalone: Standalone,
 }
 
 /// What to run.

@@ -12,6 +12,7 @@ pub mod progress; // whether it is enough to be ready
 mod apply; //      received → decoded → in force
 mod references; // what clusters and listeners ask for in turn
 
+pub(crate) use apply::Applier;
 pub use progress::Progress;
 pub use store::Store;
 pub use target::Target;
@@ -20,7 +21,6 @@ use crate::{
     config::Settings,
     identity::{Backoff, ControlPlane, Own, control_plane, control_plane::Error},
 };
-use apply::Applier;
 use mesh_xds::{
     ads::{self, Client, Protocol, Request, ResourceType, ResponseError, service},
     pb::envoy::service::discovery::v3::{DeltaDiscoveryRequest, DeltaDiscoveryResponse},

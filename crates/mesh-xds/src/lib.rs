@@ -7,6 +7,8 @@ pub mod json; // their canonical JSON
 pub mod pb; // the messages themselves
 pub mod resource; // the contract of a resource
 
+pub mod bootstrap; // what a proxy starts with
+
 // Resources, one file each
 mod cluster;
 mod endpoint;

@@ -32,7 +32,7 @@ impl Resource for Secret {
     }
 
     fn decode(bytes: &[u8]) -> Result<Decoded<Self>, Invalid> {
-        decode::decode(bytes, decode_secret)
+        decode::decode(bytes, self::decode)
     }
 }
 
@@ -52,7 +52,7 @@ fn encode_value(value: &SecretValue) -> Type {
     }
 }
 
-fn decode_secret(mut wire: wire::Secret, at: &At<'_>) -> Option<Secret> {
+pub(crate) fn decode(mut wire: wire::Secret, at: &At<'_>) -> Option<Secret> {
     let name = at.text("name", take(&mut wire.name));
     let value = match wire.r#type.take() {
         Some(Type::TlsCertificate(wire)) => decode_certificate(wire, &at.field("tls_certificate")),

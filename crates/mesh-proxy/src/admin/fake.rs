@@ -218,9 +218,9 @@ fn settings() -> Settings {
     let arguments = "mesh-proxy proxy sidecar --pod-name nginx-1 --pod-namespace test --instance-ip 10.244.0.73 \
                      --pod-info-dir /nonexistent";
     let command = Command::try_parse_from(arguments.split(' ')).expect("parsed");
-    let Verb::Proxy {
+    let Some(Verb::Proxy {
         kind: Kind::Sidecar(typed),
-    } = command.verb
+    }) = command.verb
     else {
         panic!("not a sidecar")
     };

@@ -113,9 +113,9 @@ mod tests {
                      --pod-info-dir /nonexistent";
         let words = words.split_ascii_whitespace().chain(more.iter().copied());
         let command = Command::try_parse_from(words).expect("parsed");
-        let Verb::Proxy {
+        let Some(Verb::Proxy {
             kind: Kind::Sidecar(typed),
-        } = command.verb
+        }) = command.verb
         else {
             panic!("not a sidecar")
         };

@@ -85,7 +85,7 @@ mod tests {
 
     fn typed(line: &str) -> Result<Verb, clap::Error> {
         let words = std::iter::once("mesh-proxy").chain(line.split(' '));
-        Command::try_parse_from(words).map(|command| command.verb)
+        Command::try_parse_from(words).map(|command| command.verb.expect("a verb"))
     }
 
     #[test]

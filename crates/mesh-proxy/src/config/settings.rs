@@ -307,9 +307,9 @@ mod tests {
             "/nonexistent",
         ];
         let command = Command::try_parse_from(injected.iter().chain(more)).expect("parsed");
-        let Verb::Proxy {
+        let Some(Verb::Proxy {
             kind: Kind::Sidecar(typed),
-        } = command.verb
+        }) = command.verb
         else {
             panic!("not a sidecar")
         };

@@ -58,7 +58,7 @@ async fn waited(port: u16, more: &[&str]) -> Result<(), Error> {
     let url = format!("http://localhost:{port}/healthz/ready");
     let words = ["mesh-proxy", "wait", "--periodMillis=20", "--url", &url];
     let command = Command::try_parse_from(words.iter().chain(more)).expect("parsed");
-    let Verb::Wait(typed) = command.verb else {
+    let Some(Verb::Wait(typed)) = command.verb else {
         panic!("not a wait")
     };
     wait(&typed).await
@@ -68,7 +68,7 @@ async fn asked(port: u16, words: &[&str]) -> Result<String, Error> {
     let port = format!("--debug-port={port}");
     let first = ["mesh-proxy", "request", &port];
     let command = Command::try_parse_from(first.iter().chain(words)).expect("parsed");
-    let Verb::Request(typed) = command.verb else {
+    let Some(Verb::Request(typed)) = command.verb else {
         panic!("not a request")
     };
     let mut out = Vec::new();

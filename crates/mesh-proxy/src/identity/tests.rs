@@ -46,7 +46,7 @@ impl Pod {
             &file("sds"),
         ];
         let command = crate::config::Command::try_parse_from(arguments).expect("parsed");
-        let crate::config::Verb::Agent(typed) = command.verb else {
+        let Some(crate::config::Verb::Agent(typed)) = command.verb else {
             panic!("not the agent")
         };
         let settings = Settings::new(*typed, std::iter::empty()).expect("valid");

@@ -21,7 +21,7 @@ use mesh_xds::{
 use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 
 /// Puts updates in force.
-pub(super) struct Applier<T> {
+pub(crate) struct Applier<T> {
     target: Arc<T>,
     store: Arc<Store>,
     endpoints: References,
@@ -32,7 +32,7 @@ pub(super) struct Applier<T> {
 type Reason = String;
 
 impl<T: Target> Applier<T> {
-    pub(super) fn new(target: Arc<T>, store: Arc<Store>) -> Self {
+    pub(crate) fn new(target: Arc<T>, store: Arc<Store>) -> Self {
         Self {
             target,
             store,
@@ -42,7 +42,7 @@ impl<T: Target> Applier<T> {
     }
 
     /// Puts an update in force, and tells what of it is refused.
-    pub(super) fn apply(&mut self, update: &Update) -> Vec<Refused> {
+    pub(crate) fn apply(&mut self, update: &Update) -> Vec<Refused> {
         let kind = update.kind;
         let mut refused = Vec::new();
         let mut accepted = Vec::new();

@@ -7,6 +7,28 @@
 /// By message: the fields, each with why it is safe to leave out.
 const TABLE: &[(&str, &[(&str, &str)])] = &[
     (
+        "envoy.config.bootstrap.v3.Admin",
+        &[
+            ("access_log", ADMIN_LOG),
+            ("access_log_path", ADMIN_LOG),
+            ("profile_path", "there is no profiler"),
+        ],
+    ),
+    (
+        "envoy.config.bootstrap.v3.Bootstrap",
+        &[
+            ("layered_runtime", "there are no runtime values"),
+            (
+                "overload_manager",
+                "limits follow from the process's own: descriptors and memory",
+            ),
+            ("stats_config", STATS),
+            ("stats_flush_interval", STATS),
+            ("stats_flush", STATS),
+            ("stats_sinks", STATS),
+        ],
+    ),
+    (
         "envoy.config.cluster.v3.Cluster",
         &[
             ("alt_stat_name", STATS_NAME),
@@ -199,6 +221,7 @@ const HCM: &str =
 const HCM_TRACING: &str =
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.Tracing";
 
+const ADMIN_LOG: &str = "requests to the administration interface are not logged";
 const BUFFERS: &str = "buffers and windows are sized by the proxy itself";
 const METADATA: &str = "metadata that no filter of ours reads";
 const PEER_LABELS: &str = "which labels of a peer are known changes only metrics";
