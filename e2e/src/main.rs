@@ -12,6 +12,7 @@
 //! demo      the mesh's main job, shown step by step from live state
 //! envoy     a plain Envoy as a pod's sidecar
 //! bench     the proxy beside an Envoy that does the same job
+//! differential  both asked the same, and what differs
 //! scenario  what must hold when something goes wrong
 //!
 //! image     container images, packed without a container engine
@@ -25,6 +26,7 @@ mod bench;
 mod client;
 mod cluster;
 mod demo;
+mod differential;
 mod echo;
 mod envoy;
 mod image;
@@ -62,6 +64,8 @@ enum Verb {
     Load(load::Options),
     /// Measure the proxy beside an Envoy that does the same job.
     Bench(bench::Options),
+    /// Ask a real Envoy and the proxy the same, and tell what differs.
+    Differential(differential::Options),
     /// Play a scenario in a sandbox and judge it.
     Scenario(scenario::Options),
     /// Play scenarios on a cluster.
@@ -90,6 +94,7 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Client(options) => client::run(options),
         Verb::Load(options) => load::run(options),
         Verb::Bench(options) => sandbox::enter(|| bench::run(options)),
+        Verb::Differential(options) => differential::run(&options),
         Verb::Scenario(options) => sandbox::enter(|| scenario::run(options)),
         Verb::Play(options) => play::run(options),
         Verb::Image(options) => image::run(options),
