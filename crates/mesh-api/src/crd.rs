@@ -14,6 +14,15 @@ use crate::{
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Value, json};
 
+/// The groups whose kinds the control plane watches, and no others: its role allows it these.
+pub const GROUPS: [&str; 5] = [
+    "security.istio.io",
+    "networking.istio.io",
+    "telemetry.istio.io",
+    "extensions.istio.io",
+    "gateway.networking.k8s.io",
+];
+
 /// Versions under which every kind is served; the first is stored. They do not differ.
 const VERSIONS: [&str; 2] = ["v1", "v1beta1"];
 
@@ -111,6 +120,11 @@ mod tests {
                 assert!(!written.contains(foreign), "{foreign}: {written}");
             }
             let spec = &definition.spec;
+            assert!(
+                GROUPS.contains(&&*spec.group),
+                "{} is not watched",
+                spec.group
+            );
             assert_eq!(
                 definition.metadata.name,
                 Some(format!("{}.{}", spec.names.plural, spec.group))

@@ -271,6 +271,12 @@ impl World {
         let name = (text("namespace"), text("name"));
         self.version += 1;
         object["metadata"]["resourceVersion"] = self.version.to_string().into();
+        let there = self.objects.get(&collection).and_then(|all| all.get(&name));
+        let generation = there.map_or(1, |there| {
+            let before = there["metadata"]["generation"].as_u64().unwrap_or(1);
+            before + u64::from(there["spec"] != object["spec"])
+        });
+        object["metadata"]["generation"] = generation.into();
         let before = self
             .objects
             .entry(collection.clone())
@@ -382,7 +388,10 @@ async fn answer(
     if state.unavailable.contains(&plural) {
         return status(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable");
     }
-    if state.missing.contains(&plural) || state.unserved.contains(&plural) {
+    if state.missing.contains(&plural)
+        || state.unserved.contains(&plural)
+        || is_other_version(&state, &group, &plural)
+    {
         return status(StatusCode::NOT_FOUND, "NotFound");
     }
     let sent: Value = serde_json::from_slice(&body).unwrap_or_default();
@@ -454,18 +463,19 @@ fn discovery(state: &World, group: &str) -> Value {
         .collect();
     if group == "apis" {
         let groups: BTreeSet<&str> = specs.iter().filter_map(|s| s["group"].as_str()).collect();
-        let version =
-            |group: &&str| json!({"groupVersion": format!("{group}/v1"), "version": "v1"});
-        let groups: Vec<_> = groups
-            .iter()
-            .map(|g| json!({"name": g, "versions": [version(g)], "preferredVersion": version(g)}))
-            .collect();
+        let of = |group: &str| {
+            let specs = specs.iter().filter(|s| s["group"] == group);
+            let versions: BTreeSet<&str> = specs.flat_map(|s| versions(s)).collect();
+            let version = |v: &&str| json!({"groupVersion": format!("{group}/{v}"), "version": v});
+            let versions: Vec<_> = versions.iter().map(version).collect();
+            json!({"name": group, "versions": versions, "preferredVersion": versions[0]})
+        };
+        let groups: Vec<_> = groups.into_iter().map(of).collect();
         return json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups});
     }
     let ours = specs.iter().filter(|s| {
-        s["group"]
-            .as_str()
-            .is_some_and(|g| format!("apis/{g}/v1") == group)
+        let path = group.strip_prefix("apis/").and_then(|g| g.split_once('/'));
+        path.is_some_and(|(g, version)| s["group"] == g && versions(s).contains(&version))
     });
     let resources: Vec<_> = ours
         .map(|s| {
@@ -474,6 +484,34 @@ fn discovery(state: &World, group: &str) -> Value {
         .collect();
     let group_version = group.trim_start_matches("apis/");
     json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources})
+}
+
+/// The versions that a definition serves; `v1` if it names none.
+fn versions(spec: &Value) -> Vec<&str> {
+    let named = spec["versions"].as_array().map(Vec::as_slice);
+    match named {
+        Some(all) => all.iter().filter_map(|v| v["name"].as_str()).collect(),
+        None => vec!["v1"],
+    }
+}
+
+/// Whether a kind is defined, and not in this version.
+fn is_other_version(state: &World, group_version: &str, plural: &str) -> bool {
+    let definitions = state
+        .objects
+        .iter()
+        .filter(|((_, plural), _)| plural == "customresourcedefinitions");
+    let mut specs = definitions
+        .flat_map(|(_, all)| all.values())
+        .map(|d| &d["spec"]);
+    let path = group_version
+        .strip_prefix("apis/")
+        .and_then(|g| g.split_once('/'));
+    path.is_some_and(|(group, version)| {
+        specs.any(|s| {
+            s["group"] == group && s["names"]["plural"] == plural && !versions(s).contains(&version)
+        })
+    })
 }
 
 /// The selectors of a phase are met by all objects here.

@@ -21,7 +21,7 @@ use kube::{Client, core::ApiResource, runtime::watcher};
 use mesh_runtime::readiness::Readiness;
 use report::Report;
 use std::{collections::BTreeMap, sync::Arc};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 /// What one watch is for: the plural of the kind, with its group if it may be missing.
@@ -38,6 +38,12 @@ enum Heard {
 /// One of the streams that the cluster is heard through. Never ends, but for the watch of a kind that is gone.
 type Watch = BoxStream<'static, Heard>;
 
+/// The watch of a kind that may be missing.
+struct Custom {
+    version: String,
+    end: CancellationToken,
+}
+
 /// Reports that are taken at once, so that a burst becomes one batch.
 const BURST: usize = 1024;
 
@@ -46,8 +52,10 @@ pub struct Cluster {
     client: Client,
     watchers: Watchers,
     watches: SelectAll<Watch>,
-    /// Ends the watches of kinds that may be missing, by topic.
-    custom: BTreeMap<Topic, CancellationToken>,
+    /// The watches of kinds that may be missing, by topic.
+    custom: BTreeMap<Topic, Custom>,
+    /// Has the API server asked anew which kinds it serves.
+    doubts: Arc<Notify>,
     known: Known,
     /// What is not told yet.
     pending: Vec<Delta>,
@@ -68,7 +76,8 @@ impl Cluster {
         let watches = kinds::watches(client, watchers, namespace);
         let topics = watches.iter().map(|(topic, _)| *topic);
         let known = Known::new(topics, readiness);
-        let definitions = definitions::kinds(client.clone(), watchers);
+        let doubts = Arc::<Notify>::default();
+        let definitions = definitions::kinds(client.clone(), watchers, doubts.clone());
         let definitions = definitions.map(Heard::Kinds).boxed();
         let watches = watches.into_iter().map(|(_, watch)| watch);
         Self {
@@ -77,6 +86,7 @@ impl Cluster {
             known,
             watches: watches.chain([definitions]).collect(),
             custom: BTreeMap::new(),
+            doubts,
             pending: Vec::new(),
             told: false,
             problems: watch::channel(Arc::default()).0,
@@ -85,32 +95,37 @@ impl Cluster {
 
     fn hear(&mut self, heard: Heard) {
         match heard {
-            Heard::Of(topic, report) => self.pending.extend(self.known.note(&topic, report)),
+            Heard::Of(topic, report) => {
+                if report.is_not_found() && self.custom.contains_key(&topic) {
+                    self.doubts.notify_one();
+                }
+                self.pending.extend(self.known.note(&topic, report));
+            }
             Heard::Kinds(Ok(kinds)) => self.turn_to(&kinds),
             Heard::Kinds(Err(error)) => self.known.kinds_failed(&error),
         }
     }
 
-    /// Watches the kinds that there are, and no others. Objects of kinds that are gone are gone.
+    /// Watches the kinds that there are in the versions that are served, and no others. Objects of kinds that are gone are
+    /// gone; those of a kind that has turned to another version stay until they are listed in it.
     fn turn_to(&mut self, kinds: &[ApiResource]) {
         let kinds: BTreeMap<_, _> = kinds.iter().map(|k| (custom::topic(k), k)).collect();
         for (topic, kind) in &kinds {
-            if !self.custom.contains_key(topic) {
-                let (end, executed) = (CancellationToken::new(), custom::is_executed(topic));
-                tracing::info!(%topic, version = kind.version, executed, "the kind is there");
-                let watch = custom::watch(
-                    (&self.client, &self.watchers),
-                    topic.clone(),
-                    kind,
-                    executed,
-                );
-                let watch = watch.take_until(end.clone().cancelled_owned());
-                self.known.add(topic.clone(), executed);
-                self.watches.push(watch.boxed());
-                self.custom.insert(topic.clone(), end);
+            let executed = custom::is_executed(topic);
+            match self.custom.get(topic) {
+                Some(watched) if watched.version == kind.version => continue,
+                Some(watched) => {
+                    tracing::info!(%topic, from = watched.version, to = kind.version, "the kind is served in another version");
+                    watched.end.cancel();
+                }
+                None => {
+                    tracing::info!(%topic, version = kind.version, executed, "the kind is there");
+                    self.known.add(topic.clone(), executed);
+                }
             }
+            self.watch_custom(topic, kind, executed);
         }
-        self.custom.retain(|topic, end| {
+        self.custom.retain(|topic, Custom { end, .. }| {
             let stays = kinds.contains_key(topic);
             if !stays {
                 tracing::info!(%topic, "the kind is gone");
@@ -120,6 +135,16 @@ impl Cluster {
             stays
         });
         self.known.kinds_found();
+    }
+
+    fn watch_custom(&mut self, topic: &Topic, kind: &ApiResource, executed: bool) {
+        let end = CancellationToken::new();
+        let server = (&self.client, &self.watchers);
+        let watch = custom::watch(server, topic.clone(), kind, executed);
+        let watch = watch.take_until(end.clone().cancelled_owned());
+        self.watches.push(watch.boxed());
+        let version = kind.version.clone();
+        self.custom.insert(topic.clone(), Custom { version, end });
     }
 
     /// What is to be told now, if there is anything.

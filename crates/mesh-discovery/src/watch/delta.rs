@@ -182,11 +182,11 @@ impl Use {
 
 /// Whether objects of that group and version say what a mesh should do.
 fn of_the_mesh(api_version: &str) -> bool {
-    is_group_of_the_mesh(api_version.split('/').next().unwrap_or_default())
+    is_group_of_a_mesh(api_version.split('/').next().unwrap_or_default())
 }
 
-/// Whether objects of that group say what a mesh should do.
-pub(super) fn is_group_of_the_mesh(group: &str) -> bool {
+/// Whether objects of that group say what a mesh should do. Not all such groups are watched (`mesh_api::crd::GROUPS`).
+pub(super) fn is_group_of_a_mesh(group: &str) -> bool {
     group.ends_with(".istio.io") || group == "gateway.networking.k8s.io"
 }
 

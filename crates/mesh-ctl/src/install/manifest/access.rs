@@ -3,6 +3,7 @@
 //! A list or watch of one object by name is asked for with that name, which is what `resourceNames` checks. Creation cannot
 //! be limited by name; it is limited by namespace where that is possible.
 
+use mesh_api::crd;
 use serde_json::{Value, json};
 
 use super::Plan;
@@ -41,7 +42,7 @@ fn discovery_cluster() -> Value {
         {"apiGroups": [""], "resources": ["services", "pods", "nodes", "namespaces"], "verbs": READ},
         {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": READ},
         {"apiGroups": ["apiextensions.k8s.io"], "resources": ["customresourcedefinitions"], "verbs": READ},
-        {"apiGroups": ["security.istio.io", "networking.istio.io", "telemetry.istio.io", "extensions.istio.io", "gateway.networking.k8s.io"],
+        {"apiGroups": crd::GROUPS,
             "resources": ["*"], "verbs": READ},
         {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
         {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["istio-ca-root-cert"], "verbs": ["list", "watch", "patch"]},

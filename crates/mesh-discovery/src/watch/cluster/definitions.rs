@@ -1,9 +1,10 @@
 //! Which kinds of the mesh's groups there are, as their definitions come and go.
 //!
-//! Names of definitions are watched; the API server is then asked which versions it serves. A definition that is new is
-//! not served at once, so it is asked again until every kind is there.
+//! Names of definitions are watched, and when each was last rewritten; the API server is then asked which versions it
+//! serves. A definition that is new is not served at once, so it is asked again until every kind is there; one that was
+//! rewritten may serve other versions a little later, so it is asked again for a while.
 
-use super::super::{delta::is_group_of_the_mesh, patience::Watchers};
+use super::super::{delta::is_group_of_a_mesh, patience::Watchers};
 use futures_util::{
     Stream, StreamExt,
     stream::{self, BoxStream},
@@ -14,19 +15,30 @@ use kube::{
     discovery,
     runtime::watcher::{self, Event, watcher},
 };
-use mesh_api::k8s::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use std::{collections::BTreeSet, time::Duration};
-use tokio::time::Instant;
+use mesh_api::{
+    crd, k8s::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{sync::Notify, time::Instant};
 
 /// First and longest pause before the API server is asked again for a kind that it does not serve yet.
 const ASK_AGAIN: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 
+/// The definitions that concern the mesh, by name (plural and group), each with the number of its writing.
+type Definitions = BTreeMap<String, Option<i64>>;
+
 type Definition = PartialObjectMeta<CustomResourceDefinition>;
 
-/// All kinds of the mesh's groups that there are, whenever they change. The first time also if there are none.
+/// All kinds of the mesh's groups that there are, whenever they change. The first time also if there are none. With
+/// `doubts` the API server is asked again, as when a kind turns out not to be served.
 pub(super) fn kinds(
     client: Client,
     watchers: &Watchers,
+    doubts: Arc<Notify>,
 ) -> impl Stream<Item = Result<Vec<ApiResource>, watcher::Error>> + Send + use<> {
     let all = Api::<Definition>::all(client.clone());
     let events = watchers.patiently(watcher(all, super::kinds::config()));
@@ -41,7 +53,9 @@ pub(super) fn kinds(
     let asking = Asking {
         client,
         changes: changes.boxed(),
-        wanted: BTreeSet::new(),
+        doubts,
+        wanted: Definitions::new(),
+        rewritten: false,
         ask: None,
         told: None,
     };
@@ -51,51 +65,63 @@ pub(super) fn kinds(
     })
 }
 
-/// Names of the definitions that concern the mesh.
+/// The definitions that concern the mesh.
 #[derive(Default)]
 struct Names {
-    now: BTreeSet<String>,
+    now: Definitions,
     /// The list under way.
-    next: Option<BTreeSet<String>>,
+    next: Option<Definitions>,
+    /// Those of other groups of Istio, each said once.
+    unread: BTreeSet<String>,
 }
 
 impl Names {
-    /// All names, if they have changed. A list counts when it is complete.
-    fn note(&mut self, event: Event<Definition>) -> Option<BTreeSet<String>> {
+    /// All of them, if they have changed. A list counts when it is complete.
+    fn note(&mut self, event: Event<Definition>) -> Option<Definitions> {
         match event {
-            Event::Init => self.next = Some(BTreeSet::new()),
+            Event::Init => self.next = Some(Definitions::new()),
             Event::InitApply(definition) => {
-                let name = name(&definition);
-                self.next.get_or_insert_default().extend(name);
+                let named = self.named(&definition);
+                self.next.get_or_insert_default().extend(named);
             }
             Event::InitDone => {
                 self.now = self.next.take().unwrap_or_default();
                 return Some(self.now.clone());
             }
             Event::Apply(definition) => {
-                let name = name(&definition)?;
-                return self.now.insert(name).then(|| self.now.clone());
+                let (name, written) = self.named(&definition)?;
+                let before = self.now.insert(name, written);
+                return (before != Some(written)).then(|| self.now.clone());
             }
             Event::Delete(definition) => {
-                let name = name(&definition)?;
-                return self.now.remove(&name).then(|| self.now.clone());
+                let (name, _) = self.named(&definition)?;
+                return self.now.remove(&name).map(|_| self.now.clone());
             }
+        }
+        None
+    }
+
+    /// Its entry, if the definition concerns the mesh.
+    fn named(&mut self, definition: &Definition) -> Option<(String, Option<i64>)> {
+        let name = definition.name_any();
+        let (_, group) = name.split_once('.')?;
+        if crd::GROUPS.contains(&group) {
+            return Some((name, definition.metadata.generation));
+        }
+        if is_group_of_a_mesh(group) && self.unread.insert(name.clone()) {
+            tracing::info!(definition = name, "objects of this kind are not read");
         }
         None
     }
 }
 
-/// The name, if the definition concerns the mesh: plural and group.
-fn name(definition: &Definition) -> Option<String> {
-    let name = definition.name_any();
-    let (_, group) = name.split_once('.')?;
-    is_group_of_the_mesh(group).then_some(name)
-}
-
 struct Asking {
     client: Client,
-    changes: BoxStream<'static, Result<BTreeSet<String>, watcher::Error>>,
-    wanted: BTreeSet<String>,
+    changes: BoxStream<'static, Result<Definitions, watcher::Error>>,
+    doubts: Arc<Notify>,
+    wanted: Definitions,
+    /// One was written anew since the last time of quiet: what is served may still be what was before.
+    rewritten: bool,
     /// When to ask next, and how long to wait after that.
     ask: Option<(Instant, Duration)>,
     told: Option<Vec<ApiResource>>,
@@ -108,11 +134,15 @@ impl Asking {
             tokio::select! {
                 changed = self.changes.next() => match changed? {
                     Ok(wanted) => {
+                        self.rewritten |= is_rewritten(&self.wanted, &wanted);
                         self.wanted = wanted;
                         self.ask = Some((Instant::now(), ASK_AGAIN.0));
                     }
                     Err(error) => return Some(Err(error)),
                 },
+                () = self.doubts.notified(), if at.is_none() => {
+                    self.ask = Some((Instant::now(), ASK_AGAIN.0));
+                }
                 () = tokio::time::sleep_until(at.unwrap_or_else(Instant::now)), if at.is_some() => {
                     if let Some(kinds) = self.ask().await {
                         return Some(Ok(kinds));
@@ -126,7 +156,7 @@ impl Asking {
     async fn ask(&mut self) -> Option<Vec<ApiResource>> {
         let pause = self.ask.map_or(ASK_AGAIN.0, |(_, pause)| pause);
         let again = Some((Instant::now() + pause, (2 * pause).min(ASK_AGAIN.1)));
-        let kinds = match served(&self.client, &self.wanted).await {
+        let mut kinds = match served(&self.client, &self.wanted).await {
             Ok(kinds) => kinds,
             Err(error) => {
                 tracing::debug!(%error, "cannot ask which kinds are served");
@@ -134,7 +164,9 @@ impl Asking {
                 return None;
             }
         };
-        self.ask = again.filter(|_| kinds.len() < self.wanted.len());
+        self.rewritten &= pause < ASK_AGAIN.1;
+        self.ask = again.filter(|_| self.rewritten || kinds.len() < self.wanted.len());
+        self.keep_defined(&mut kinds);
         if self.told.as_ref() == Some(&kinds) {
             return None;
         }
@@ -143,12 +175,32 @@ impl Asking {
     }
 }
 
+impl Asking {
+    /// A kind that is defined and, for the moment, not served is not gone.
+    fn keep_defined(&self, kinds: &mut Vec<ApiResource>) {
+        use super::custom::topic;
+        let served: BTreeSet<_> = kinds.iter().map(topic).collect();
+        let told = self.told.iter().flatten();
+        let kept = told.filter(|kind| {
+            let topic = topic(kind);
+            !served.contains(&topic) && self.wanted.contains_key(&*topic)
+        });
+        kinds.extend(kept.cloned());
+        kinds.sort_by_key(topic);
+    }
+}
+
+/// Whether a definition that was there is there with other contents.
+fn is_rewritten(before: &Definitions, now: &Definitions) -> bool {
+    let mut kept = now
+        .iter()
+        .filter_map(|(name, written)| Some((before.get(name)?, written)));
+    kept.any(|(before, now)| before != now)
+}
+
 /// Of each kind that is wanted and served, the most stable version.
-async fn served(
-    client: &Client,
-    wanted: &BTreeSet<String>,
-) -> Result<Vec<ApiResource>, kube::Error> {
-    let groups = wanted.iter().filter_map(|name| name.split_once('.'));
+async fn served(client: &Client, wanted: &Definitions) -> Result<Vec<ApiResource>, kube::Error> {
+    let groups = wanted.keys().filter_map(|name| name.split_once('.'));
     let groups: BTreeSet<&str> = groups.map(|(_, group)| group).collect();
     let mut kinds = Vec::new();
     for group in groups {
@@ -158,7 +210,8 @@ async fn served(
                     .resources_by_stability()
                     .into_iter()
                     .map(|(kind, _)| kind);
-                let is_wanted = |kind: &ApiResource| wanted.contains(&*super::custom::topic(kind));
+                let is_wanted =
+                    |kind: &ApiResource| wanted.contains_key(&*super::custom::topic(kind));
                 kinds.extend(all.filter(is_wanted));
             }
             // None of its definitions is served yet.
@@ -166,6 +219,5 @@ async fn served(
             Err(error) => return Err(error),
         }
     }
-    kinds.sort_by_key(super::custom::topic);
     Ok(kinds)
 }

@@ -34,6 +34,22 @@ impl Report {
             Err(error) => Self::Failed(error),
         }
     }
+
+    /// Whether the server says that there is no such thing.
+    pub(super) fn is_not_found(&self) -> bool {
+        use kube::Error::Api;
+        let Self::Failed(error) = self else {
+            return false;
+        };
+        let code = match error {
+            watcher::Error::InitialListFailed(Api(status))
+            | watcher::Error::WatchStartFailed(Api(status))
+            | watcher::Error::WatchFailed(Api(status)) => status.code,
+            watcher::Error::WatchError(status) => status.code,
+            _ => return false,
+        };
+        code == 404
+    }
 }
 
 fn name(object: &impl kube::ResourceExt) -> ObjectRef {

@@ -270,6 +270,65 @@ async fn what_is_not_executed_is_named_and_blocks_nothing() {
     assert_eq!(api.lists("others"), 0);
 }
 
+/// The definition of policies, served in these versions only.
+fn peers_definition_in(versions: &str) -> String {
+    peers_definition().replace("spec: {", &format!("spec: {{versions: [{versions}], "))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_that_is_served_in_another_version_is_watched_in_that_one_and_keeps_its_state() {
+    let in_beta = |mode: &str| peers(mode).replace("istio.io/v1\n", "istio.io/v1beta1\n");
+    for (late, seen) in [(false, true), (true, true), (true, false)] {
+        let api = Api::in_process();
+        api.apply(&(service("web") + &peers_definition_in("{name: v1beta1}") + &in_beta("STRICT")));
+        let mut cluster = watching(&api, &Readiness::new());
+        assert_eq!(next(&mut cluster).await.len(), 2);
+        // The definition is rewritten, and what is served follows a little later; or nobody is told of it.
+        api.set_unserved("peerauthentications", late);
+        let rewritten = peers_definition_in("{name: v1}") + &peers("STRICT");
+        match seen {
+            true => api.apply(&rewritten),
+            false => api.apply_unseen(&rewritten),
+        }
+        api.disconnect();
+        let policy = "+PeerAuthentication test/default";
+        for (unserved, patience) in [(late, 3), (false, 60)] {
+            api.set_unserved("peerauthentications", unserved);
+            let patience = Duration::from_secs(patience);
+            // It may be told in its new version; it is never gone.
+            while let Ok(told) = tokio::time::timeout(patience, cluster.next()).await {
+                assert_eq!(names(&told.expect("running")), [policy]);
+            }
+        }
+        api.apply(&peers("PERMISSIVE"));
+        assert_eq!(names(&next(&mut cluster).await), [policy]);
+        let asked = api.requests();
+        let quiet = tokio::time::timeout(Duration::from_secs(600), cluster.next()).await;
+        assert!(quiet.is_err(), "{quiet:?}");
+        assert!(api.requests() - asked < 200, "{}", api.requests() - asked);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn kinds_of_groups_that_the_role_does_not_allow_are_not_watched() {
+    let api = Api::in_process();
+    let foreign = definition("istiooperators", "install.istio.io", "IstioOperator");
+    let object = "---\napiVersion: install.istio.io/v1\nkind: IstioOperator\nmetadata: {name: o, namespace: test}\n";
+    api.apply(&(service("web") + &foreign + object + &peers_definition()));
+    let mut cluster = watching(&api, &Readiness::new());
+    assert_eq!(names(&next(&mut cluster).await), ["+Service test/web"]);
+    let quiet = tokio::time::timeout(Duration::from_secs(60), cluster.next()).await;
+    assert!(quiet.is_err(), "{quiet:?}");
+    assert_eq!(
+        (
+            api.lists("istiooperators"),
+            api.lists("peerauthentications")
+        ),
+        (0, 1)
+    );
+    assert!(cluster.problems().borrow().is_empty());
+}
+
 #[tokio::test(start_paused = true)]
 async fn f14_a_policy_stays_while_a_server_that_starts_does_not_know_its_kind() {
     let api = Api::in_process();
