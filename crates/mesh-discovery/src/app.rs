@@ -31,12 +31,13 @@ use crate::{
     },
     serve::{
         ads::{Ads, Hub},
+        age::ConnectionAge,
         debug::{About, Pages},
         grpc::{self, ServerSettings},
         http,
     },
     snapshot::{ClusterIdentity, World},
-    watch::{Cluster, Folder, Problem, Source, Watchers},
+    watch::{Cluster, Folder, ObjectRef, Problem, Source, Watchers},
 };
 use anyhow::Context as _;
 use mesh_api::access::watching_client;
@@ -114,6 +115,9 @@ impl App {
                 "--meshConfig: the field is not executed by this version"
             );
         }
+        for unused in &self.settings.unused {
+            tracing::info!("{unused}");
+        }
         let synced = self.readiness.condition("sources", "reading what there is");
         let signing = self.readiness.condition(
             "certificate authority",
@@ -174,7 +178,7 @@ impl App {
                 let cluster = Cluster::new(
                     &client,
                     &self.watchers,
-                    &self.settings.namespace,
+                    &self.mesh_config_map(),
                     &self.readiness,
                 );
                 Ok(self.start_reading(cluster, Some(client)))
@@ -192,13 +196,14 @@ impl App {
             domain: settings.domain.clone(),
             id: settings.cluster_id.clone(),
             system_namespace: settings.namespace.clone(),
+            settings: settings.mesh_config_map.clone(),
         });
         let (pipeline, publications) =
             Pipeline::new(world, settings.debounce, self.metrics.clone());
         let problems = source.problems();
         match settings.mesh_config.clone() {
             Some(mesh) => {
-                let source = FixedMesh::new(source, mesh, &settings.namespace);
+                let source = FixedMesh::new(source, mesh, self.mesh_config_map());
                 self.run_pipeline(pipeline, source);
             }
             None => self.run_pipeline(pipeline, source),
@@ -231,10 +236,20 @@ impl App {
             connections: Arc::default(),
             metrics: self.metrics.clone(),
             send_timeout: self.settings.send_timeout,
+            max_connection_age: self.connection_age(),
             control_plane: mesh_xds::ads::control_plane(&identifier.to_string()),
             tasks: self.tasks.clone(),
             shutdown: self.shutdown.clone(),
         }
+    }
+
+    fn mesh_config_map(&self) -> ObjectRef {
+        let settings = &self.settings;
+        ObjectRef::new(&*settings.namespace, &*settings.mesh_config_map)
+    }
+
+    fn connection_age(&self) -> Option<ConnectionAge> {
+        self.settings.max_connection_age.map(ConnectionAge::about)
     }
 
     fn start_pages(
@@ -401,7 +416,7 @@ impl App {
         identities: Identities,
     ) {
         let server = ServerSettings {
-            max_connection_age: self.settings.max_connection_age,
+            max_connection_age: self.connection_age(),
             shutdown: self.shutdown.clone(),
         };
         if let Some(listener) = plain {

@@ -2,8 +2,10 @@
 //! what it means, checked and complete, and the only form that the rest of the program sees.
 
 mod settings; // what was typed → what it means
+mod unused; // what means nothing here
 
 pub use settings::{Debounce, Invalid, Settings, SourceSettings};
+pub use unused::Unused;
 
 use mesh_runtime::{listen::ListenAddress, log};
 use std::path::PathBuf;
@@ -55,9 +57,28 @@ pub struct Typed {
     /// Context of the kubeconfig; its current one if this is not given.
     #[arg(long, value_name = "NAME", help_heading = "Sources")]
     pub context: Option<String>,
-    /// File with Istio's MeshConfig; it is read at the start. Default: the ConfigMap `istio`, else Istio's defaults.
+    /// File with Istio's MeshConfig; it is read at the start. Default: the ConfigMap `istio` (`istio-REV` of a revision),
+    /// which is followed, else Istio's defaults.
     #[arg(long = "meshConfig", value_name = "FILE", help_heading = "Sources")]
     pub mesh_config: Option<PathBuf>,
+    /// The revision of this control plane: its settings are those of the ConfigMap `istio-REV`.
+    #[arg(
+        long,
+        env = "REVISION",
+        default_value = "default",
+        value_name = "REV",
+        help_heading = "Sources"
+    )]
+    pub revision: String,
+    /// Where services come from: Kubernetes, whether its objects are in a cluster or in a folder.
+    #[arg(
+        long,
+        default_value = "Kubernetes",
+        value_delimiter = ',',
+        value_name = "NAME",
+        help_heading = "Sources"
+    )]
+    pub registries: Vec<String>,
     /// DNS domain of the cluster.
     #[arg(long, default_value = "cluster.local", help_heading = "Sources")]
     pub domain: String,
@@ -222,9 +243,11 @@ pub struct Typed {
         help_heading = "Pushes"
     )]
     pub send_timeout: jiff::SignedDuration,
-    /// Age at which a proxy's connection is closed, so that it spreads over replicas; 0 for none.
+    /// Age, more or less, at which a proxy's connection ends and is made anew, so that proxies spread over replicas; 0 for
+    /// none.
     #[arg(
         long = "keepaliveMaxServerConnectionAge",
+        overrides_with = "max_connection_age",
         default_value = "0s",
         value_name = "DURATION",
         help_heading = "Pushes"
@@ -242,6 +265,10 @@ pub struct Typed {
         help_heading = "Process"
     )]
     pub shutdown_duration: jiff::SignedDuration,
+
+    /// What means nothing here.
+    #[command(flatten)]
+    pub unused: Unused,
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! in [`stream`]. Makes no resource itself.
 
 pub mod ads; // who may open a stream
+pub mod age; // how old connections get
 pub mod connection; // a connection and who is at its other end
 pub mod connections; // the streams that stand
 pub mod debug; // debug pages, metrics, readiness

@@ -55,6 +55,8 @@ pub struct ClusterIdentity {
     pub id: String,
     /// Namespace of the control plane and its ConfigMap, such as `istio-system`.
     pub system_namespace: String,
+    /// Name of its ConfigMap with the settings of the mesh: `istio`, or `istio-REV` of a revision.
+    pub settings: String,
 }
 
 impl Default for ClusterIdentity {
@@ -63,6 +65,7 @@ impl Default for ClusterIdentity {
             domain: "cluster.local".into(),
             id: "Kubernetes".into(),
             system_namespace: "istio-system".into(),
+            settings: "istio".into(),
         }
     }
 }

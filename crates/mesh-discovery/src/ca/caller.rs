@@ -16,6 +16,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     time::{Duration, SystemTime},
 };
+use tokio::time::Instant;
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName};
 
 /// How long a workload may renew by its certificate alone, if nothing is said.
@@ -60,6 +61,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// Its client certificate, which the TLS handshake has verified.
     pub certificate: Option<PeerCertificate>,
+    /// Since when it stands.
+    pub since: Instant,
 }
 
 /// What a verified client certificate says.

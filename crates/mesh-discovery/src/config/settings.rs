@@ -19,6 +19,8 @@ pub struct Settings {
     pub cluster_id: String,
     /// Namespace of the control plane.
     pub namespace: String,
+    /// Name of the ConfigMap with the settings of the mesh.
+    pub mesh_config_map: String,
     /// Name of this replica.
     pub pod_name: String,
     /// Debug pages and readiness.
@@ -53,6 +55,8 @@ pub struct Settings {
     pub shutdown_duration: Duration,
     /// What a file said but is not executed, for the log.
     pub ignored: Vec<String>,
+    /// What was typed and has no effect, for the log.
+    pub unused: Vec<String>,
 }
 
 /// Where the objects come from.
@@ -104,6 +108,7 @@ impl Settings {
             .as_ref()
             .and_then(|file| check.mesh_config(file));
         let source = check.source(typed.config_dir, typed.kubeconfig, typed.context);
+        check.registries(&typed.registries);
         check.names(&typed.dns_names);
         let dns_names = match typed.dns_names {
             names if names.is_empty() => own_names(&typed.namespace, &typed.domain),
@@ -154,6 +159,7 @@ impl Settings {
             domain: typed.domain,
             cluster_id: typed.cluster_id,
             namespace: typed.namespace,
+            mesh_config_map: mesh_config_map(&typed.revision),
             pod_name: typed.pod_name,
             http: typed.http_addr,
             grpc: typed.grpc_addr,
@@ -172,6 +178,7 @@ impl Settings {
             log: typed.log,
             shutdown_duration: check.duration("--shutdownDuration", typed.shutdown_duration),
             ignored: check.ignored,
+            unused: typed.unused.explain(),
         };
         match check.errors.is_empty() {
             true => Ok(settings),
@@ -191,6 +198,14 @@ fn own_names(namespace: &str, domain: &str) -> Vec<String> {
     ];
     let of_machine = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
     of_service.into_iter().chain(of_machine).collect()
+}
+
+/// Where the settings of a revision are.
+fn mesh_config_map(revision: &str) -> String {
+    match revision {
+        "" | "default" => "istio".into(),
+        revision => format!("istio-{revision}"),
+    }
 }
 
 #[derive(Default)]
@@ -260,6 +275,15 @@ impl Check {
                 folder.display()
             );
             self.error(what, "a folder of Kubernetes YAML that this user may read");
+        }
+    }
+
+    fn registries(&mut self, names: &[String]) {
+        for name in names.iter().filter(|name| *name != "Kubernetes") {
+            self.error(
+                format!("--registries: `{name}` is not read by this version"),
+                "Kubernetes is the one that is; --config-dir reads its objects from a folder",
+            );
         }
     }
 

@@ -49,6 +49,7 @@ fn istios_names_are_understood() {
         "--httpAddr",
         "",
         "--grpcAddr=:15010",
+        "--keepaliveMaxServerConnectionAge=10m",
         "--keepaliveMaxServerConnectionAge=30m",
         "--token-key=/k",
         "--token-audience=a,b",
@@ -65,6 +66,26 @@ fn istios_names_are_understood() {
 }
 
 #[test]
+fn what_means_nothing_here_is_taken_and_said() {
+    let settings = settings(&[
+        "--registries=Kubernetes",
+        "--networksConfig=/etc/istio/config/meshNetworks",
+        "--kubernetesApiQPS=80.0",
+        "--kubernetesApiBurst=160",
+        "--ctrlz_port=9876",
+        "--ctrlz_address=localhost",
+        "--httpsAddr=:15017",
+        "--revision=canary",
+    ])
+    .expect("valid");
+    assert_eq!(settings.unused.len(), 6, "{:?}", settings.unused);
+    let said = "--httpsAddr has no effect: webhooks are served by mesh-injector";
+    assert_eq!(settings.unused[5], said);
+    assert_eq!(settings.mesh_config_map, "istio-canary");
+    assert!(typed(&["--kubernetesApiQPS=much"]).is_err());
+}
+
+#[test]
 fn all_errors_are_said_at_once() {
     let error = settings(&[
         "--config-dir=/nonexistent",
@@ -72,6 +93,7 @@ fn all_errors_are_said_at_once() {
         "--workload-cert-ttl=3000h",
         "--token-issuer=x",
         "--shutdownDuration=-1s",
+        "--registries=Kubernetes,Consul",
     ])
     .expect_err("invalid")
     .to_string();
@@ -81,6 +103,7 @@ fn all_errors_are_said_at_once() {
         "--workload-cert-ttl",
         "--token-issuer",
         "--shutdownDuration",
+        "--registries: `Consul`",
         "hint: ",
     ] {
         assert!(error.contains(part), "{part} in {error}");

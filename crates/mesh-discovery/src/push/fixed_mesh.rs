@@ -13,9 +13,8 @@ pub struct FixedMesh<S> {
 }
 
 impl<S> FixedMesh<S> {
-    /// `namespace` is the one whose ConfigMap would count.
-    pub fn new(source: S, mesh: MeshConfig, namespace: &str) -> Self {
-        let name = ObjectRef::new(namespace, "istio");
+    /// `name` is that of the ConfigMap that would count.
+    pub fn new(source: S, mesh: MeshConfig, name: ObjectRef) -> Self {
         Self {
             source,
             fixed: Some(Delta::Set(Stored::MeshConfig(name, Arc::new(mesh)))),
@@ -55,7 +54,7 @@ mod tests {
             trust_domain: "of-the-file".into(),
             ..MeshConfig::default()
         };
-        let mut source = FixedMesh::new(received, mesh, "istio-system");
+        let mut source = FixedMesh::new(received, mesh, ObjectRef::new("istio-system", "istio"));
         let config_map = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: istio-system}\ndata: {mesh: 'trustDomain: of-the-map'}\n";
         send.send(changes(&(service("web") + config_map))).await;
         let first = source.next().await.expect("a batch");

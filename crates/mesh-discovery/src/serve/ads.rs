@@ -1,6 +1,7 @@
 //! The discovery service: who may open a stream, and the tasks that serve them.
 
 use super::{
+    age::ConnectionAge,
     connections::Connections,
     stream::{self, Opening},
 };
@@ -33,6 +34,8 @@ pub struct Hub {
     pub metrics: Arc<Metrics>,
     /// Longest time that a client may take for one response.
     pub send_timeout: Duration,
+    /// How old connections get; `None` for no limit.
+    pub max_connection_age: Option<ConnectionAge>,
     /// Who we are, in every response.
     pub control_plane: Bytes,
     /// The tasks of the streams.
@@ -89,7 +92,9 @@ impl Discovery for Ads {
                 "not ready: the sources have not told everything yet, try again",
             ));
         }
-        let address = requests.extensions().get::<Peer>().map(|peer| peer.address);
+        let peer = requests.extensions().get::<Peer>();
+        let address = peer.map(|peer| peer.address);
+        let age = peer.and_then(|peer| Some((peer.since, self.hub.max_connection_age?)));
         // One response in flight, and one that waits: what is more waits in the stream's own state, where it merges.
         let (send, responses) = tokio::sync::mpsc::channel(1);
         let opening = Opening {
@@ -97,6 +102,7 @@ impl Discovery for Ads {
             protocol,
             caller,
             address,
+            until: age.map(|(since, age)| age.end_of_stream(since)),
         };
         self.hub.tasks.spawn(
             "xds stream",

@@ -8,6 +8,7 @@ use std::{
     task::{Context, Poll},
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 use tonic::transport::server::Connected;
 
 /// A connection; each of its requests carries its [`Peer`].
@@ -28,6 +29,7 @@ impl<S> Connection<S> {
         let peer = Peer {
             address,
             certificate: None,
+            since: Instant::now(),
         };
         Self::new(stream, peer)
     }

@@ -43,6 +43,8 @@ pub struct Opening {
     pub caller: Option<Caller>,
     /// Where from.
     pub address: Option<SocketAddr>,
+    /// When it should end, so that its proxy connects anew; `None` for never.
+    pub until: Option<Instant>,
 }
 
 /// Istio's tools ask for debug pages under such types. Silence would leave them waiting.
@@ -71,9 +73,10 @@ async fn run(opening: Opening, mut requests: Requests, send: &Send) -> Result<()
     let Some(first) = first else {
         return Ok(());
     };
+    let until = opening.until;
     let mut stream = Stream::open(opening, &first?, send)?;
     tracing::info!(connection = stream.entry.id, address = ?stream.entry.address, protocol = ?stream.entry.protocol, "proxy connected");
-    let ended = stream.run(requests).await;
+    let ended = stream.run(requests, until).await;
     tracing::info!(
         connection = stream.entry.id,
         reason = ended.as_ref().err().map(Status::message),
@@ -98,6 +101,7 @@ impl<'a> Stream<'a> {
             protocol,
             caller,
             address,
+            until: _,
         } = opening;
         let node = first.node().ok_or_else(|| status(&Refusal::MissingNode))?;
         let client = Client::new(node).map_err(|e| node_status(&e))?;
@@ -131,7 +135,9 @@ impl<'a> Stream<'a> {
         Ok(stream)
     }
 
-    async fn run(&mut self, mut requests: Requests) -> Result<(), Status> {
+    async fn run(&mut self, mut requests: Requests, until: Option<Instant>) -> Result<(), Status> {
+        let end = tokio::time::sleep_until(until.unwrap_or_else(Instant::now));
+        tokio::pin!(end);
         let mut publications = self.hub.publications.clone();
         // What was published since this stream has looked.
         self.adopt(&mut publications);
@@ -148,6 +154,10 @@ impl<'a> Stream<'a> {
                     }
                 },
                 () = std::future::ready(()), if self.plan.is_some() => self.push_step().await?,
+                () = &mut end, if until.is_some() => {
+                    tracing::debug!(connection = self.entry.id, "the connection has reached its age");
+                    return Ok(());
+                }
                 changed = publications.changed(), if self.plan.is_none() => match changed {
                     Ok(()) => self.adopt(&mut publications),
                     Err(_) => return Err(Status::unavailable("this control plane is shutting down: connect again")),

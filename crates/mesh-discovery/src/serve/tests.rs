@@ -1,7 +1,7 @@
 //! Streams over real sockets: what a change comes to, who is let in, and who is cut off.
 
 use crate::testing::{
-    gone,
+    gone, node_id,
     plane::{Delta, Plane},
     service, slice,
 };
@@ -421,4 +421,44 @@ async fn sec_57_nobody_is_served_a_secret() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_old_ends_between_pushes_and_the_next_is_sent_nothing_anew() {
+    let age = Duration::from_secs(2);
+    let plane = Plane::aging(age).await;
+    plane.first(&web(&["10.0.0.1"])).await;
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", plane.address));
+    let channel = channel.expect("address").connect_lazy();
+    let open = || Delta::open(channel.clone(), node_id("a", "10.0.1.1"));
+    let address = || plane.hub.connections.all()[0].address;
+    let mut client = open().await.expect("opened");
+    let begin = tokio::time::Instant::now();
+    client.subscribe(ResourceType::Cluster, &["*"]).await;
+    let clusters = client.next().await;
+    let first = address();
+    // What changes when it is nearly as old as that is sent all the same.
+    tokio::time::sleep_until(begin + age.mul_f64(0.85)).await;
+    plane.apply(&service("other")).await;
+    let other = client.next().await;
+    assert_eq!(names(&other), ["outbound|80||other.test.svc.cluster.local"]);
+    let end = tokio::time::timeout(age, client.responses.message()).await;
+    assert!(matches!(end, Ok(Ok(None))), "no error: {end:?}");
+    assert!(begin.elapsed() >= age.mul_f64(0.9), "{:?}", begin.elapsed());
+
+    let mut client = open().await.expect("opened");
+    let mut known = versions(&clusters);
+    known.extend(versions(&other));
+    client
+        .request(ResourceType::Cluster, |r| {
+            r.resource_names_subscribe = vec!["*".into()];
+            r.initial_resource_versions = known;
+        })
+        .await;
+    let again = client.next().await;
+    assert!(
+        again.resources.is_empty() && again.removed_resources.is_empty(),
+        "{again:?}"
+    );
+    assert_ne!(address(), first, "a connection of its own");
 }

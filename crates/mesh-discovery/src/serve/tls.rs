@@ -13,6 +13,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::mpsc,
     task::JoinSet,
+    time::Instant,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
@@ -70,6 +71,7 @@ async fn shake_hands(
     let peer = Peer {
         address,
         certificate,
+        since: Instant::now(),
     };
     Ok(Connection::new(stream, peer))
 }

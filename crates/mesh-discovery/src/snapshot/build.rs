@@ -42,7 +42,8 @@ type Pods = BTreeMap<ObjectRef, Option<Arc<Workload>>>;
 
 impl Builder<'_> {
     fn mesh(&mut self, touched: &Touched) {
-        let name = ObjectRef::new(self.world.cluster.system_namespace.as_str(), "istio");
+        let cluster = &self.world.cluster;
+        let name = ObjectRef::new(&*cluster.system_namespace, &*cluster.settings);
         if !touched.mesh_configs.contains(&name) {
             return;
         }

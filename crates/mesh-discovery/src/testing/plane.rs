@@ -7,6 +7,7 @@ use crate::{
     push::pipeline::Pipeline,
     serve::{
         ads::{Ads, Hub},
+        age::ConnectionAge,
         grpc::{self, ServerSettings},
     },
     snapshot::{ClusterIdentity, World},
@@ -50,12 +51,19 @@ impl Plane {
 
     pub(crate) async fn with_send_timeout(send_timeout: Duration) -> Self {
         let (source, received) = ChannelSource::new();
-        Self::start(source, received, send_timeout).await
+        Self::start(source, received, send_timeout, None).await
+    }
+
+    /// One whose connections get so old.
+    pub(crate) async fn aging(age: Duration) -> Self {
+        let (source, received) = ChannelSource::new();
+        let age = ConnectionAge::about(age);
+        Self::start(source, received, PATIENCE, Some(age)).await
     }
 
     /// One that reads a folder.
     pub(crate) async fn of_folder(folder: Folder) -> Self {
-        let plane = Self::start(ChannelSource::new().0, folder, PATIENCE).await;
+        let plane = Self::start(ChannelSource::new().0, folder, PATIENCE, None).await;
         plane.published().await;
         plane
     }
@@ -64,6 +72,7 @@ impl Plane {
         source: ChannelSource,
         received: impl Source + 'static,
         send_timeout: Duration,
+        max_connection_age: Option<ConnectionAge>,
     ) -> Self {
         let metrics = Arc::new(Metrics::default());
         let debounce = Debounce {
@@ -77,6 +86,7 @@ impl Plane {
             connections: Arc::default(),
             metrics,
             send_timeout,
+            max_connection_age,
             control_plane: control_plane("test"),
             tasks: Tasks::new(),
             shutdown: Shutdown::new(),
@@ -84,7 +94,7 @@ impl Plane {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let address = listener.local_addr().expect("address");
         let settings = ServerSettings {
-            max_connection_age: None,
+            max_connection_age,
             shutdown: hub.shutdown.clone(),
         };
         let routes = Routes::new(Ads::open(hub.clone()));

@@ -85,7 +85,7 @@ impl Secure {
         let routes = Routes::new(Ads::authenticated(plane.hub.clone(), authenticator.clone()))
             .add_service(service);
         let settings = ServerSettings {
-            max_connection_age: None,
+            max_connection_age: plane.hub.max_connection_age,
             shutdown: plane.hub.shutdown.clone(),
         };
         let serving = grpc::serve_tls(

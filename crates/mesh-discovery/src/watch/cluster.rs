@@ -11,7 +11,7 @@ mod known; // what has been reported so far
 mod report; // what a watch reports
 mod trim; // what is not kept of an object
 
-use super::{Delta, Problem, Source, Watchers, problem};
+use super::{Delta, ObjectRef, Problem, Source, Watchers, problem};
 use futures_util::{
     FutureExt, StreamExt,
     stream::{BoxStream, SelectAll},
@@ -65,15 +65,15 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Watches the cluster behind `client`, as some of the `watchers` of its API server. `namespace` is the control plane's. `readiness` is held back by each kind that
-    /// has not been listed yet.
+    /// Watches the cluster behind `client`, as some of the `watchers` of its API server. `settings` is the ConfigMap with those of
+    /// the mesh. `readiness` is held back by each kind that has not been listed yet.
     pub fn new(
         client: &Client,
         watchers: &Watchers,
-        namespace: &str,
+        settings: &ObjectRef,
         readiness: &Readiness,
     ) -> Self {
-        let watches = kinds::watches(client, watchers, namespace);
+        let watches = kinds::watches(client, watchers, settings);
         let topics = watches.iter().map(|(topic, _)| *topic);
         let known = Known::new(topics, readiness);
         let doubts = Arc::<Notify>::default();

@@ -42,6 +42,7 @@ fn from(
             begin: SystemTime::now() - HOUR,
             end: SystemTime::now() + HOUR,
         }),
+        since: tokio::time::Instant::now(),
     });
     request
 }

@@ -4,7 +4,7 @@
 
 use super::{
     super::{
-        WATCH_SECONDS,
+        ObjectRef, WATCH_SECONDS,
         patience::Watchers,
         reading::{Place, Reading},
     },
@@ -31,11 +31,11 @@ use std::fmt::Debug;
 pub(super) fn watches(
     client: &Client,
     watchers: &Watchers,
-    namespace: &str,
+    settings: &ObjectRef,
 ) -> Vec<(&'static str, Watch)> {
     let running = config().fields("status.phase!=Failed,status.phase!=Succeeded");
-    let settings = config().fields("metadata.name=istio");
-    let config_maps = Api::namespaced(client.clone(), namespace);
+    let config_maps = Api::namespaced(client.clone(), &settings.namespace);
+    let settings = config().fields(&format!("metadata.name={}", settings.name));
     vec![
         watch(
             "services",
