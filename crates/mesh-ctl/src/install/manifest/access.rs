@@ -11,7 +11,12 @@ use super::Plan;
 const READ: [&str; 2] = ["list", "watch"];
 
 pub(super) fn objects(plan: &Plan<'_>) -> Vec<Value> {
-    let mut objects = of(plan, &plan.istiod(), &discovery_cluster(), &discovery_own());
+    let mut objects = of(
+        plan,
+        &plan.istiod(),
+        &discovery_cluster(),
+        &discovery_own(plan),
+    );
     let injector = plan.injector();
     let (cluster, own) = (injector_cluster(plan), injector_own());
     objects.extend(of(plan, &injector, &cluster, &own));
@@ -50,9 +55,10 @@ fn discovery_cluster() -> Value {
     ])
 }
 
-fn discovery_own() -> Value {
+fn discovery_own(plan: &Plan<'_>) -> Value {
+    let settings = format!("istio{}", plan.options.suffix());
     json!([
-        {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["istio"], "verbs": READ},
+        {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [settings], "verbs": READ},
         {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["istio-ca-secret"], "verbs": ["get", "update"]},
         {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
         {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": ["mesh-discovery"], "verbs": ["get", "update"]},

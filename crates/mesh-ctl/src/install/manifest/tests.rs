@@ -214,3 +214,48 @@ fn the_manifest_reads_back() {
         .collect();
     assert_eq!(back, all);
 }
+
+#[test]
+fn the_debug_pages_of_the_control_plane_are_on_loopback_and_its_connections_end() {
+    for revision in ["", "canary"] {
+        let options = match revision {
+            "" => Options::default(),
+            revision => {
+                let set = Options::default().set(&format!("revision={revision}"));
+                set.expect("set")
+            }
+        };
+        let all = objects(&options, "istio-system");
+        let name = format!("istiod{}", options.suffix());
+        let is_own = |object: &&Value| object["metadata"]["name"] == *name;
+        let deployment = of_kind(&all, "Deployment")
+            .find(is_own)
+            .expect("a deployment");
+        let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+        let arguments: Vec<_> = container["args"]
+            .as_array()
+            .expect("arguments")
+            .iter()
+            .collect();
+        let value_of = |flag: &str| {
+            let at = arguments.iter().position(|argument| **argument == *flag)?;
+            arguments.get(at + 1)?.as_str()
+        };
+        assert_eq!(value_of("--httpAddr"), None);
+        assert_eq!(value_of("--keepaliveMaxServerConnectionAge"), Some("30m"));
+        assert_eq!(container["readinessProbe"]["httpGet"]["port"], 15014);
+        assert!(!container["ports"].to_string().contains("8080"));
+        // Its settings are watched, not mounted.
+        assert_eq!(value_of("--meshConfig"), None);
+        let own = Some(revision).filter(|revision| !revision.is_empty());
+        assert_eq!(value_of("--revision"), own);
+        let role = of_kind(&all, "Role")
+            .find(is_own)
+            .expect("a role")
+            .to_string();
+        assert!(
+            role.contains(&format!("[\"istio{}\"]", options.suffix())),
+            "{role}"
+        );
+    }
+}

@@ -20,7 +20,7 @@ pub(super) fn objects(plan: &Plan<'_>) -> Vec<Value> {
 fn discovery(plan: &Plan<'_>) -> Vec<Value> {
     let (options, name) = (plan.options, plan.istiod());
     let labels = json!({"app": "istiod", "istio": "pilot", "istio.io/rev": options.revision()});
-    let mut arguments: Vec<String> = ["discovery", "--httpAddr", ":8080"]
+    let mut arguments: Vec<String> = ["discovery", "--keepaliveMaxServerConnectionAge", "30m"]
         .map(str::to_owned)
         .into();
     if !options.suffix().is_empty() {
@@ -29,20 +29,20 @@ fn discovery(plan: &Plan<'_>) -> Vec<Value> {
             "{name},{service},{service}.svc,{service}.svc.cluster.local,localhost,127.0.0.1"
         );
         arguments.extend(["--dns-names".into(), names]);
-        arguments.extend(["--meshConfig".into(), "/etc/istio/config/mesh".into()]);
+        arguments.extend(["--revision".into(), options.revision().into()]);
     }
     let container = json!({
         "name": "discovery",
         "command": ["/usr/local/bin/mesh-discovery"],
         "args": arguments.into_iter().chain(options.discovery.arguments.clone()).collect::<Vec<_>>(),
-        "ports": [port("http-debug", 8080), port("grpc-xds-tls", 15012), port("http-monitoring", 15014)],
-        "readinessProbe": {"httpGet": {"path": "/ready", "port": 8080}, "periodSeconds": 3, "timeoutSeconds": 5},
+        // The debug pages stay on the pod's own loopback, which is where a forwarded port leads.
+        "ports": [port("grpc-xds-tls", 15012), port("http-monitoring", 15014)],
+        "readinessProbe": {"httpGet": {"path": "/ready", "port": 15014}, "periodSeconds": 3, "timeoutSeconds": 5},
         "livenessProbe": {"tcpSocket": {"port": 15014}, "initialDelaySeconds": 10, "periodSeconds": 10, "failureThreshold": 6},
-        "volumeMounts": [mount("cacerts", "/etc/cacerts"), mount("mesh", "/etc/istio/config")],
+        "volumeMounts": [mount("cacerts", "/etc/cacerts")],
     });
     let volumes = json!([
         {"name": "cacerts", "secret": {"secretName": "cacerts", "optional": true}},
-        {"name": "mesh", "configMap": {"name": format!("istio{}", options.suffix()), "optional": true}},
     ]);
     let ports = json!([
         service_port("https-dns", 15012, "grpc-xds-tls"),
