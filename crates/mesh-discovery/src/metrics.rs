@@ -4,6 +4,7 @@
 //! the output.
 
 mod problems;
+pub mod world;
 
 use crate::watch::Problem;
 use mesh_runtime::metrics::{Counter, Gauge, Histogram, Text};

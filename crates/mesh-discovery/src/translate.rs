@@ -6,6 +6,7 @@
 
 mod access_log;
 mod cluster;
+mod conflict;
 mod domains;
 mod endpoint;
 mod family;
@@ -19,6 +20,7 @@ mod proxy;
 mod route;
 mod tls;
 
+pub use conflict::{Claim, Conflict, conflicts};
 pub use family::Families;
 pub use key::{Client, InboundPort, Key, Resource, Server};
 pub use proxy::Proxy;

@@ -16,6 +16,7 @@ pub use cluster::Cluster;
 pub use delta::{Delta, InvalidMeshConfig, Kind, ObjectRef, Stored, Use};
 pub use folder::{Folder, OpenError};
 pub use patience::Watchers;
+pub(crate) use problem::log_changes;
 pub use problem::{Effect, Problem};
 pub use stores::{Stores, Touched};
 

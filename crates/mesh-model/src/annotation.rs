@@ -24,6 +24,8 @@ pub const CANONICAL_NAME: &str = "service.istio.io/canonical-name";
 pub const CANONICAL_REVISION: &str = "service.istio.io/canonical-revision";
 /// Pod label: locality, `region.zone.subzone`.
 pub const LOCALITY: &str = "istio-locality";
+/// Pod label: the same, by its newer name.
+pub const TOPOLOGY_LOCALITY: &str = "topology.istio.io/locality";
 /// Node label: region.
 pub const TOPOLOGY_REGION: &str = "topology.kubernetes.io/region";
 /// Node label: zone.

@@ -11,13 +11,16 @@ use crate::{
     config::Debounce,
     metrics::{Metrics, Trigger},
     snapshot::{Change, ServiceEndpoint, ServiceEndpoints, World},
-    watch::{Delta, Source, Stores, Touched},
+    watch::{self, Delta, Source, Stores, Touched},
 };
 use std::sync::Arc;
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::watch::{Receiver, Sender, channel},
+    time::Instant,
+};
 
 /// Where streams wait for pushes; `None` until the sources are synced.
-pub type Publications = watch::Receiver<Option<Arc<Published>>>;
+pub type Publications = Receiver<Option<Arc<Published>>>;
 
 /// The state of the task.
 #[derive(Debug)]
@@ -28,14 +31,14 @@ pub struct Pipeline {
     waiting: Change,
     waiting_since: Instant,
     debouncer: Debouncer,
-    publisher: watch::Sender<Option<Arc<Published>>>,
+    publisher: Sender<Option<Arc<Published>>>,
     metrics: Arc<Metrics>,
 }
 
 impl Pipeline {
     /// Begins with `world`, into which the first changes will go.
     pub fn new(world: World, debounce: Debounce, metrics: Arc<Metrics>) -> (Self, Publications) {
-        let (publisher, publications) = watch::channel(None);
+        let (publisher, publications) = channel(None);
         let pipeline = Self {
             stores: Stores::default(),
             world,
@@ -135,6 +138,16 @@ impl Pipeline {
         self.metrics
             .services
             .set(next.world.services().iter().count() as u64);
+        let before = self
+            .publisher
+            .borrow()
+            .as_ref()
+            .map(|p| p.conflicts.clone());
+        let before = before.iter().flat_map(|all| all.iter());
+        watch::log_changes(
+            before.map(|conflict| &conflict.problem),
+            next.conflicts.iter().map(|conflict| &conflict.problem),
+        );
         self.publisher.send_replace(Some(Arc::new(next)));
     }
 }

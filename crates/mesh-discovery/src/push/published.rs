@@ -3,7 +3,7 @@
 use super::cache::Cache;
 use crate::{
     snapshot::{Change, World},
-    translate::{Key, Proxy},
+    translate::{self, Conflict, Key, Proxy},
 };
 use mesh_model::{ClusterName, RouteName};
 use mesh_xds::ads::{ResourceType, SharedResource};
@@ -22,6 +22,8 @@ pub struct Published {
     pub version: Arc<str>,
     /// The world.
     pub world: World,
+    /// What objects of it claim and do not get.
+    pub conflicts: Arc<[Conflict]>,
     /// When the first of its changes came.
     pub changed_at: Instant,
     /// When it was published.
@@ -38,6 +40,7 @@ impl Published {
         Self {
             generation: 1,
             version: version(1),
+            conflicts: translate::conflicts(&world),
             world,
             changed_at: now,
             published_at: now,
@@ -49,6 +52,10 @@ impl Published {
     /// The push after this one.
     pub fn next(&self, world: World, change: Change, changed_at: Instant) -> Self {
         let generation = self.generation + 1;
+        let conflicts = match change.full {
+            true => translate::conflicts(&world),
+            false => self.conflicts.clone(),
+        };
         self.cache.changed(generation, &change);
         let mut history = self.history.clone();
         history.push_back(Arc::new(change));
@@ -59,6 +66,7 @@ impl Published {
             generation,
             version: version(generation),
             world,
+            conflicts,
             changed_at,
             published_at: Instant::now(),
             cache: self.cache.clone(),

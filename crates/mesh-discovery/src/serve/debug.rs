@@ -2,6 +2,7 @@
 
 mod clients; // syncz, adsz, connections
 mod dump; // config_dump, edsz, ndsz
+mod push_status; // push_status
 mod world; // registryz, endpointz, configz, mesh
 
 use super::{
@@ -9,7 +10,7 @@ use super::{
     connections::Connected,
     visitor::{Denied, Visitor},
 };
-use crate::{ca::caller::Authenticator, push::Published, watch::Problem};
+use crate::{ca::caller::Authenticator, metrics, push::Published, watch::Problem};
 use axum::{
     Router,
     extract::{ConnectInfo, Query, Request, State},
@@ -55,7 +56,7 @@ pub struct About {
 }
 
 /// Path, and what it shows.
-const PAGES: [(&str, &str); 12] = [
+const PAGES: [(&str, &str); 13] = [
     ("/debug/syncz", "How far each proxy is with each type"),
     ("/debug/adsz", "Streams and what they are subscribed to"),
     ("/debug/connections", "Streams"),
@@ -64,6 +65,10 @@ const PAGES: [(&str, &str); 12] = [
     (
         "/debug/configz",
         "Settings of the mesh, and what of the source is not understood",
+    ),
+    (
+        "/debug/push_status",
+        "What objects claim and do not get, and services without endpoints",
     ),
     ("/debug/mesh", "Settings of the mesh"),
     (
@@ -95,13 +100,16 @@ pub fn router(pages: Arc<Pages>) -> Router {
         .route("/debug/endpointz", get(world::endpointz))
         .route("/debug/endpointShardz", get(world::endpointz))
         .route("/debug/configz", get(world::configz))
+        .route("/debug/push_status", get(push_status::push_status))
         .route("/debug/mesh", get(world::mesh))
+        .route("/debug/pprof", get(no_profiles))
+        .route("/debug/pprof/{*profile}", get(no_profiles))
         .route("/debug/config_dump", get(dump::config_dump))
         .route("/debug/edsz", get(dump::edsz))
         .route("/debug/ndsz", get(dump::ndsz))
         .route_layer(middleware::from_fn_with_state(pages.clone(), let_in));
     Router::new()
-        .route("/metrics", get(metrics))
+        .route("/metrics", get(show_metrics))
         .route("/ready", get(ready))
         .route("/version", get(version))
         .merge(debug)
@@ -146,6 +154,16 @@ impl Pages {
                 "not ready: the sources have not told everything yet".into(),
             )
         })
+    }
+
+    /// What the source does not understand, and what objects claim and do not get.
+    fn all_problems(&self) -> Vec<Problem> {
+        let published = self.hub.publications.borrow().clone();
+        let conflicts = published.map(|p| p.conflicts.clone());
+        let conflicts = conflicts.iter().flat_map(|all| all.iter());
+        let problems = self.problems.borrow();
+        let all = problems.iter().chain(conflicts.map(|c| &c.problem));
+        all.cloned().collect()
     }
 
     /// The proxy of a query, if the visitor may see it.
@@ -206,19 +224,29 @@ async fn index() -> Html<String> {
     ))
 }
 
-async fn metrics(State(pages): State<Arc<Pages>>) -> impl IntoResponse {
-    let metrics = &pages.hub.metrics;
-    metrics
-        .xds_connections
-        .set(pages.hub.connections.count() as u64);
-    let problems = pages.problems.borrow().clone();
+async fn show_metrics(State(pages): State<Arc<Pages>>) -> impl IntoResponse {
+    let connected = pages.hub.connections.count() as u64;
+    pages.hub.metrics.xds_connections.set(connected);
+    let published = pages.hub.publications.borrow().clone();
+    let world = published.map(|p| metrics::world::text(&p));
+    let mut text = pages
+        .hub
+        .metrics
+        .write(pages.about.version, &pages.all_problems());
+    text.extend(world);
     (
         [(
             header::CONTENT_TYPE,
             "text/plain; version=0.0.4; charset=utf-8",
         )],
-        metrics.write(pages.about.version, &problems),
+        text,
     )
+}
+
+/// Go's tools look here.
+async fn no_profiles() -> Refused {
+    let reason = "no profiles are taken here: this program is not written in Go; `perf record -p PID` on its node sees the same";
+    Refused::Status(StatusCode::NOT_FOUND, reason.into())
 }
 
 async fn ready(State(pages): State<Arc<Pages>>) -> (StatusCode, String) {

@@ -1,5 +1,6 @@
 //! Who came first.
 
+use crate::watch::ObjectRef;
 use mesh_api::k8s::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use std::cmp::Ordering;
 
@@ -23,6 +24,11 @@ impl Age {
             name: metadata.name.clone().unwrap_or_default(),
             namespace: super::namespace(metadata).to_owned(),
         }
+    }
+
+    /// The object whose age it is.
+    pub(super) fn object(&self) -> ObjectRef {
+        ObjectRef::new(&*self.namespace, &*self.name)
     }
 }
 

@@ -3,10 +3,13 @@
 //! The narrowest policy that says something counts: that of a port, of a workload, of its namespace, of the mesh; `PERMISSIVE`
 //! if none does. Of two for the same, the older counts.
 
-use super::{World, age::Age};
+use super::{Workloads, World, age::Age};
 use crate::watch::ObjectRef;
 use mesh_api::security::{MtlsMode as Written, PeerAuthentication};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What a port takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -107,6 +110,37 @@ impl PeerPolicies {
                 .any(|p| !p.selector.is_empty() && others(p))
     }
 
+    /// Policies that an older one takes the place of, at least for some workloads: the younger, and the older.
+    fn eclipsed(&self, workloads: &Workloads) -> BTreeSet<(ObjectRef, ObjectRef)> {
+        let mut eclipsed = BTreeSet::new();
+        let mut several = BTreeMap::new();
+        for (namespace, policies) in &self.0 {
+            for (index, younger) in policies.iter().enumerate() {
+                let older = policies[..index]
+                    .iter()
+                    .find(|p| p.selector == younger.selector);
+                eclipsed.extend(older.map(|older| (younger.age.object(), older.age.object())));
+            }
+            let selecting: Vec<&Policy> =
+                policies.iter().filter(|p| !p.selector.is_empty()).collect();
+            if selecting.len() > 1 {
+                several.insert(&**namespace, selecting);
+            }
+        }
+        if several.is_empty() {
+            return eclipsed;
+        }
+        for workload in workloads.iter() {
+            let policies = several.get(&*workload.namespace).into_iter().flatten();
+            let mut selecting = policies.filter(|p| p.selects(&workload.labels));
+            if let Some(older) = selecting.next() {
+                let pairs = selecting.map(|younger| (younger.age.object(), older.age.object()));
+                eclipsed.extend(pairs);
+            }
+        }
+        eclipsed
+    }
+
     fn all(&self, namespace: &str) -> impl Iterator<Item = &Policy> {
         self.0.get(namespace).into_iter().flatten()
     }
@@ -143,6 +177,11 @@ impl World {
     pub fn mutual_tls(&self, namespace: &str, labels: &BTreeMap<String, String>) -> MutualTls {
         let root = &self.mesh().root_namespace;
         self.peers.of_workload(root, namespace, labels)
+    }
+
+    /// Policies that an older one takes the place of, at least for some workloads: the younger, and the older.
+    pub fn eclipsed_peer_authentications(&self) -> BTreeSet<(ObjectRef, ObjectRef)> {
+        self.peers.eclipsed(&self.workloads)
     }
 
     /// Whether no workload of `namespace` takes mutual TLS.

@@ -19,6 +19,8 @@ pub struct Service {
     pub ports: Vec<ServicePort>,
     /// How its host name resolves.
     pub resolution: Resolution,
+    /// Further addresses that clients may use, which its host name does not resolve to (`externalIPs`).
+    pub external: Vec<IpAddr>,
     /// Labels of its pods; empty: its endpoints are written by hand.
     pub selector: BTreeMap<String, String>,
     /// Endpoints that are not ready are used as well.
@@ -66,10 +68,20 @@ impl Service {
         let name: Arc<str> = object.metadata.name.as_deref().unwrap_or_default().into();
         let namespace: Arc<str> = super::namespace(&object.metadata).into();
         let spec = object.spec.clone().unwrap_or_default();
+        let resolution = Resolution::of(&spec);
+        let external = match &resolution {
+            Resolution::Addresses(own) => {
+                let mut all = addresses(spec.external_ips.iter().flatten());
+                all.retain(|address| !own.contains(address));
+                all
+            }
+            Resolution::Headless | Resolution::Alias(_) => Vec::new(),
+        };
         Self {
             host: format!("{name}.{namespace}.svc.{domain}").into(),
             age: Age::of(&object.metadata),
-            resolution: Resolution::of(&spec),
+            resolution,
+            external,
             ports: spec
                 .ports
                 .iter()
@@ -90,6 +102,11 @@ impl Service {
             Resolution::Addresses(addresses) => addresses,
             Resolution::Headless | Resolution::Alias(_) => &[],
         }
+    }
+
+    /// All addresses at which clients reach it.
+    pub fn reached_at(&self) -> impl Iterator<Item = IpAddr> {
+        self.addresses().iter().chain(&self.external).copied()
     }
 
     /// Whether its host name resolves to its endpoints.
@@ -123,15 +140,19 @@ impl Resolution {
             return Self::Headless;
         }
         let written = spec.cluster_ips.clone().unwrap_or_default();
-        let all = spec.cluster_ip.iter().chain(&written);
-        let mut addresses: Vec<IpAddr> = Vec::new();
-        for address in all.filter_map(|text| text.parse().ok()) {
-            if !addresses.contains(&address) {
-                addresses.push(address);
-            }
-        }
-        Self::Addresses(addresses)
+        Self::Addresses(addresses(spec.cluster_ip.iter().chain(&written)))
     }
+}
+
+/// Those that are addresses, each once.
+fn addresses<'a>(all: impl Iterator<Item = &'a String>) -> Vec<IpAddr> {
+    let mut addresses: Vec<IpAddr> = Vec::new();
+    for address in all.filter_map(|text| text.parse().ok()) {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    addresses
 }
 
 impl ServicePort {

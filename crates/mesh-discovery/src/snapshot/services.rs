@@ -84,6 +84,12 @@ impl Services {
         self.by_namespace.get(namespace).map_or(&[], Vec::as_slice)
     }
 
+    /// All namespaces with services, and theirs, oldest first.
+    pub fn namespaces(&self) -> impl Iterator<Item = (&str, &[Arc<Service>])> {
+        let all = self.by_namespace.iter();
+        all.map(|(namespace, services)| (&**namespace, services.as_slice()))
+    }
+
     /// The aliases of a host, oldest first.
     pub fn aliases(&self, host: &str) -> &[Arc<Service>] {
         self.aliases.get(host).map_or(&[], Vec::as_slice)

@@ -148,7 +148,8 @@ fn named_ports(spec: &k8s::PodSpec) -> Vec<(String, u16)> {
 
 /// The pod's own label wins over the labels of its node.
 fn locality(labels: &BTreeMap<String, String>, node: Option<&k8s::Node>) -> Locality {
-    if let Some(label) = labels.get(annotation::LOCALITY) {
+    let own = [annotation::LOCALITY, annotation::TOPOLOGY_LOCALITY];
+    if let Some(label) = own.iter().find_map(|key| labels.get(*key)) {
         let mut parts = label.split(['.', '/']).map(Arc::from);
         let mut next = || parts.next().unwrap_or_default();
         return Locality {

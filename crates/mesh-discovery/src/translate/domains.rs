@@ -17,7 +17,7 @@ pub(super) fn of(world: &World, service: &Service, namespace: Option<&str>) -> V
             .collect();
         domains.extend(pods);
     }
-    domains.extend(service.addresses().iter().map(host_of));
+    domains.extend(service.reached_at().map(|address| host_of(&address)));
     domains
 }
 

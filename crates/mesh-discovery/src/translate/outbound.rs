@@ -25,7 +25,7 @@ use std::{
 /// How long TLS towards the proxy may take to be established.
 const TRANSPORT_CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Ports that a listener of the proxy's own stands on, at any address.
-const TAKEN: [u16; 4] = [
+pub(super) const TAKEN: [u16; 4] = [
     port::OUTBOUND,
     port::INBOUND,
     port::PROMETHEUS,
@@ -89,11 +89,10 @@ pub(super) fn headless(world: &World, client: &Client, own: &[IpAddr]) -> Vec<Li
 /// A service that has not been given an address yet gets no listener: one at any address would take everybody's traffic.
 fn own_addresses(client: &Client, service: &Service, port: &ServicePort) -> Vec<SocketAddr> {
     let reachable = service
-        .addresses()
-        .iter()
-        .filter(|address| client.families.reach(**address));
+        .reached_at()
+        .filter(|address| client.families.reach(*address));
     reachable
-        .map(|address| SocketAddr::new(*address, port.number))
+        .map(|address| SocketAddr::new(address, port.number))
         .collect()
 }
 

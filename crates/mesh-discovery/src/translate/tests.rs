@@ -3,6 +3,7 @@
 mod article;
 mod capabilities;
 mod capture;
+mod conflicts;
 mod deltas;
 mod endpoints;
 mod golden;

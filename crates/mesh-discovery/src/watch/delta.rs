@@ -56,7 +56,7 @@ pub enum Stored {
     Node(Arc<Node>),
     Namespace(Arc<Namespace>),
     PeerAuthentication(Arc<PeerAuthentication>),
-    /// Settings of the mesh, read from a ConfigMap named `istio`.
+    /// Settings of the mesh, read from a ConfigMap named `istio`, or `istio-REV` for a revision.
     MeshConfig(ObjectRef, Arc<MeshConfig>),
 }
 
@@ -77,7 +77,7 @@ pub enum Kind {
     MeshConfig,
 }
 
-/// Name of the ConfigMap that holds the settings of the mesh, and its key.
+/// Name of the ConfigMap that holds the settings of the mesh, without that of a revision, and its key.
 const MESH_CONFIG: (&str, &str) = ("istio", "mesh");
 
 /// The ConfigMap with the settings of the mesh cannot be read.
@@ -132,9 +132,15 @@ impl Use {
                 ignored = unusable::unusable_of_slice(&object);
                 Stored::EndpointSlice((*object).into())
             }
-            Object::Pod(object) => Stored::Pod((*object).into()),
+            Object::Pod(object) => {
+                ignored = unusable::unusable_of_labels(&object.metadata);
+                Stored::Pod((*object).into())
+            }
             Object::Node(object) => Stored::Node((*object).into()),
-            Object::Namespace(object) => Stored::Namespace((*object).into()),
+            Object::Namespace(object) => {
+                ignored = unusable::unusable_of_labels(&object.metadata);
+                Stored::Namespace((*object).into())
+            }
             Object::PeerAuthentication(object) => return Ok(Self::of_peers(*object)),
             Object::ConfigMap(object) => return Self::of_config_map(&object),
             Object::Deployment(_)
@@ -162,7 +168,12 @@ impl Use {
     fn of_config_map(object: &ConfigMap) -> Result<Self, InvalidMeshConfig> {
         let (map, key) = MESH_CONFIG;
         let text = object.data.as_ref().and_then(|data| data.get(key));
-        let Some(text) = text.filter(|_| object.metadata.name.as_deref() == Some(map)) else {
+        let of_revision = |name: &str| {
+            let suffix = name.strip_prefix(map);
+            suffix.is_some_and(|suffix| suffix.is_empty() || suffix.starts_with('-'))
+        };
+        let is_meant = object.metadata.name.as_deref().is_some_and(of_revision);
+        let Some(text) = text.filter(|_| is_meant) else {
             return Ok(Self::None);
         };
         let name = ObjectRef::namespaced(&object.metadata);

@@ -31,6 +31,8 @@ pub enum Effect {
     ObjectIgnored,
     /// The field has no effect, the rest of the object has.
     FieldIgnored,
+    /// An older object has what this one claims, too.
+    Overruled,
 }
 
 impl Effect {
@@ -40,6 +42,7 @@ impl Effect {
             Self::LastGoodStateKept => "last_good_state_kept",
             Self::ObjectIgnored => "object_ignored",
             Self::FieldIgnored => "field_ignored",
+            Self::Overruled => "overruled",
         }
     }
 
@@ -48,6 +51,7 @@ impl Effect {
             Self::LastGoodStateKept => "what was said before stands",
             Self::ObjectIgnored => "the object is ignored",
             Self::FieldIgnored => "the field is ignored",
+            Self::Overruled => "the older object counts",
         }
     }
 }
@@ -66,22 +70,31 @@ impl fmt::Display for Problem {
     }
 }
 
+/// Logs what is new, and what is no more.
+pub(crate) fn log_changes<'a>(
+    before: impl Iterator<Item = &'a Problem>,
+    now: impl Iterator<Item = &'a Problem>,
+) {
+    let (before, now): (Vec<_>, Vec<_>) = (before.collect(), now.collect());
+    let known: HashSet<_> = before.iter().collect();
+    for problem in now.iter().filter(|p| !known.contains(p)) {
+        tracing::warn!("{problem}");
+    }
+    let left: HashSet<_> = now.iter().collect();
+    for problem in before.iter().filter(|p| !left.contains(p)) {
+        tracing::info!(
+            place = problem.place,
+            line = problem.line,
+            "mended: {}",
+            problem.reason
+        );
+    }
+}
+
 /// Lists the problems, and logs those that are new.
 pub(super) fn report(now: &[Problem], known: &watch::Sender<Arc<[Problem]>>) {
     known.send_if_modified(|known| {
-        let before: HashSet<_> = known.iter().collect();
-        for problem in now.iter().filter(|p| !before.contains(p)) {
-            tracing::warn!("{problem}");
-        }
-        let after: HashSet<_> = now.iter().collect();
-        for problem in known.iter().filter(|p| !after.contains(p)) {
-            tracing::info!(
-                place = problem.place,
-                line = problem.line,
-                "mended: {}",
-                problem.reason
-            );
-        }
+        log_changes(known.iter(), now.iter());
         let changed = **known != *now;
         *known = now.into();
         changed

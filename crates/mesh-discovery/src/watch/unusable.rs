@@ -5,13 +5,18 @@
 
 use mesh_api::k8s::{
     api::{
-        core::v1::{Service, ServicePort},
+        core::v1::{Service, ServicePort, ServiceSpec},
         discovery::v1::EndpointSlice,
     },
-    apimachinery::pkg::util::intstr::IntOrString,
+    apimachinery::pkg::{apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
 };
+use mesh_model::annotation;
 use std::{net::IpAddr, ops::RangeInclusive};
 
+/// Annotation of a Service: the namespaces in which it is visible.
+const EXPORT_TO: &str = "networking.istio.io/exportTo";
+/// Annotation of a Service: which endpoints are preferred.
+const TRAFFIC_DISTRIBUTION: &str = "networking.istio.io/traffic-distribution";
 /// Numbers of ports.
 const PORTS: RangeInclusive<i32> = 1..=65535;
 
@@ -24,11 +29,46 @@ pub(super) fn unusable_of_service(object: &Service) -> Vec<String> {
     let addresses = spec.cluster_ip.iter().map(|ip| ("spec.clusterIP", ip));
     let written = spec.cluster_ips.iter().flatten();
     let addresses = addresses.chain(written.map(|ip| ("spec.clusterIPs", ip)));
+    let external = spec.external_ips.iter().flatten();
+    let addresses = addresses.chain(external.map(|ip| ("spec.externalIPs", ip)));
     let bad = addresses.filter(|(_, ip)| !matches!(ip.as_str(), "" | "None") && !is_address(ip));
     let bad = bad.map(|(field, ip)| format!("{field}: `{ip}` is no IP address"));
     ports
         .filter_map(|(index, port)| unusable_port(index, port))
         .chain(bad)
+        .chain(unexecuted(&object.metadata, spec))
+        .collect()
+}
+
+/// What other meshes execute of a Service, and this version does not.
+fn unexecuted(metadata: &ObjectMeta, spec: &ServiceSpec) -> Vec<String> {
+    let annotation = |key: &str| {
+        let value = metadata.annotations.as_ref()?.get(key)?.as_str();
+        Some((format!("metadata.annotations[{key}]"), value))
+    };
+    let visible = annotation(EXPORT_TO).filter(|(_, to)| !matches!(to.trim(), "" | "*"));
+    let visible = visible.map(|(place, to)| {
+        format!("{place}: `{to}` is not executed by this version: the service is visible in all namespaces")
+    });
+    let field = spec.traffic_distribution.as_deref();
+    let field = field.map(|value| ("spec.trafficDistribution".to_owned(), value));
+    let spread = annotation(TRAFFIC_DISTRIBUTION).into_iter().chain(field);
+    let spread = spread.map(|(place, value)| {
+        format!(
+            "{place}: `{value}` is not executed by this version: near endpoints are not preferred"
+        )
+    });
+    visible.into_iter().chain(spread).collect()
+}
+
+/// Of the labels of a Pod or Namespace.
+pub(super) fn unusable_of_labels(metadata: &ObjectMeta) -> Vec<String> {
+    let key = annotation::TOPOLOGY_NETWORK;
+    let network = metadata.labels.as_ref().and_then(|labels| labels.get(key));
+    let named = network.filter(|network| !network.is_empty());
+    named
+        .map(|network| format!("metadata.labels[{key}]: `{network}` is not executed by this version: all pods are on one network"))
+        .into_iter()
         .collect()
 }
 
@@ -106,10 +146,41 @@ mod tests {
             ),
             (json!({"clusterIP": "10.0.0"}), "spec.clusterIP: `10.0.0`"),
             (json!({"clusterIPs": ["x"]}), "spec.clusterIPs: `x`"),
+            (json!({"externalIPs": ["y"]}), "spec.externalIPs: `y`"),
+            (
+                json!({"trafficDistribution": "PreferClose"}),
+                "spec.trafficDistribution: `PreferClose`",
+            ),
         ] {
             let said = unusable(bad);
             assert!(said.len() == 1 && said[0].starts_with(field), "{said:?}");
         }
+    }
+
+    #[test]
+    fn annotations_and_labels_that_are_not_executed_are_said() {
+        let unusable = |annotations| {
+            let object = json!({"metadata": {"name": "s", "annotations": annotations}, "spec": {}});
+            unusable_of_service(&serde_json::from_value(object).expect("a Service"))
+        };
+        assert_eq!(unusable(json!({EXPORT_TO: "*", "a": "b"})), [""; 0]);
+        for (key, value) in [
+            (EXPORT_TO, ".,other"),
+            (TRAFFIC_DISTRIBUTION, "PreferClose"),
+        ] {
+            let said = unusable(json!({key: value}));
+            let place = format!("metadata.annotations[{key}]: `{value}`");
+            assert!(said.len() == 1 && said[0].starts_with(&place), "{said:?}");
+        }
+        let labels = |value: &str| {
+            let labels = [(annotation::TOPOLOGY_NETWORK.to_owned(), value.to_owned())];
+            let labels = Some(labels.into());
+            unusable_of_labels(&ObjectMeta {
+                labels,
+                ..ObjectMeta::default()
+            })
+        };
+        assert_eq!((labels("").len(), labels("vpc").len()), (0, 1));
     }
 
     #[test]

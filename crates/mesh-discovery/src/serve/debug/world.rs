@@ -46,7 +46,7 @@ pub(super) async fn configz(
 ) -> Result<Response, Refused> {
     visitor.may_see_all()?;
     let published = pages.published()?;
-    let problems = pages.problems.borrow().clone();
+    let problems = pages.all_problems();
     json(
         &value!({"version": &*published.version, "meshConfig": published.world.mesh(), "problems": &*problems}),
     )
@@ -81,6 +81,7 @@ fn service(service: &Service) -> Value {
         "resolution": resolution,
         "aliasOf": target.map(|t| &**t),
         "addresses": service.addresses(),
+        "externalIPs": service.external,
         "ports": ports.collect::<Vec<_>>(),
         "selector": service.selector,
     })

@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     serve::debug::About,
     testing::{api::Api, log::Log, problem, secure::Secure, service, slice},
-    watch::{Cluster, Folder, Problem, Source, Watchers},
+    watch::{Cluster, Folder, ObjectRef, Problem, Source, Watchers},
 };
 use mesh_runtime::readiness::Readiness;
 use mesh_xds::{ads::ResourceType, json};
@@ -27,7 +27,11 @@ async fn server() -> Server {
 }
 
 async fn server_with(problems: watch::Receiver<Arc<[Problem]>>) -> Server {
-    let secure = Secure::serving(&(service("web") + &slice("web", &["10.0.0.1"]))).await;
+    server_of(&(service("web") + &slice("web", &["10.0.0.1"])), problems).await
+}
+
+async fn server_of(manifests: &str, problems: watch::Receiver<Arc<[Problem]>>) -> Server {
+    let secure = Secure::serving(manifests).await;
     let readiness = Readiness::new();
     let pages = Arc::new(Pages {
         hub: secure.plane.hub.clone(),
@@ -288,7 +292,12 @@ async fn what_cannot_be_used_of_a_cluster_is_named_in_log_metric_and_page() {
     ));
     api.apply(UNUSABLE);
     let (client, watchers) = (api.client(), Watchers::default());
-    let mut cluster = Cluster::new(&client, &watchers, "istio-system", &Readiness::new());
+    let mut cluster = Cluster::new(
+        &client,
+        &watchers,
+        &ObjectRef::new("istio-system", "istio"),
+        &Readiness::new(),
+    );
     let mut problems = cluster.problems();
     let all = tokio::time::timeout(std::time::Duration::from_secs(10), async {
         while problems.borrow_and_update().len() < SAID.len() {
@@ -335,5 +344,66 @@ async fn what_cannot_be_used_of_a_folder_is_named_in_metric_and_page() {
             "{metrics}"
         );
         assert!(configz.contains(file) && configz.contains(why), "{configz}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_claimed_twice_is_named_in_log_metric_and_pages() {
+    let log = Log::capture();
+    let bytes = |name: &str| service(name).replace("name: http", "name: tcp");
+    let both = bytes("a") + &bytes("b");
+    let server = server_of(&both, watch::channel(Arc::default()).1).await;
+    let (_, metrics) = server.get("/metrics").await;
+    let metric = "pilot_conflict_outbound_listener_tcp_over_current_tcp";
+    for line in [
+        format!("{metric} 1\n"),
+        "pilot_config_problems{place=\"Service test/b\",effect=\"overruled\"} 1\n".into(),
+        "pilot_conflict_inbound_listener 0\n".into(),
+        "pilot_eds_no_instances 2\n".into(),
+        "endpoint_no_pod 0\n".into(),
+    ] {
+        assert!(metrics.contains(&line), "{line} in\n{metrics}");
+    }
+    let configz = server.json("/debug/configz").await;
+    assert_eq!(configz["problems"][0]["file"], "Service test/b");
+    let status = server.json("/debug/push_status").await;
+    let message = status[metric]["Service test/b"]["message"].to_string();
+    assert!(
+        message.contains("Service test/a, which is older"),
+        "{status}"
+    );
+    let empty = &status["pilot_eds_no_instances"];
+    assert!(
+        empty["outbound|80||a.test.svc.cluster.local"].is_object(),
+        "{status}"
+    );
+
+    let named = || log.lines_with(&["WARN", "Service test/b", "older"]).len();
+    assert_eq!(named(), 1);
+    // Another change says nothing anew; one that mends it does.
+    let mut publications = server.secure.plane.hub.publications.clone();
+    for (more, left) in [(service("c"), 1), (service("b"), 0)] {
+        publications.mark_unchanged();
+        server.secure.plane.apply(&more).await;
+        publications.changed().await.expect("running");
+        let configz = server.json("/debug/configz").await;
+        assert_eq!(configz["problems"].as_array().map(Vec::len), Some(left));
+    }
+    assert_eq!(named(), 1);
+    assert_eq!(
+        log.lines_with(&["INFO", "mended", "Service test/b"]).len(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn profiles_are_not_here_and_the_page_says_why() {
+    let server = server().await;
+    for path in ["/debug/pprof", "/debug/pprof/heap?debug=1"] {
+        let (status, reason) = server.get(path).await;
+        assert!(
+            status == 404 && reason.contains("perf record"),
+            "{status} {reason}"
+        );
     }
 }

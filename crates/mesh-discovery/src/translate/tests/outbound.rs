@@ -341,3 +341,28 @@ fn proxies_anywhere_share_what_does_not_differ() {
         Key::endpoints(&world, &elsewhere, &name)
     );
 }
+
+#[test]
+fn a_service_is_reached_at_its_external_addresses_and_its_name_does_not_resolve_to_them() {
+    let ports = "ports: [{port: 80, name: http}, {port: 5432, name: tcp}]";
+    let world = world(&service(
+        "a",
+        &format!("clusterIP: 10.96.0.1, externalIPs: [192.0.2.1, 10.96.0.1], {ports}"),
+    ));
+    assert_eq!(own_listeners(&world), ["0.0.0.0_80", "10.96.0.1_5432"]);
+    let bytes = listener(&world, &client(), "10.96.0.1_5432");
+    let other = "192.0.2.1:5432".parse().expect("an address");
+    assert_eq!(bytes.additional_addresses, [other]);
+    let routes = route(&world, &client(), &"80".into()).expect("routes");
+    let domains = &routes.virtual_hosts[0].domains;
+    assert!(
+        domains.iter().any(|d| d.to_string() == "192.0.2.1"),
+        "{domains:?}"
+    );
+    let names = name_table(&world, &client());
+    let name = names.names.get("a.x.svc.cluster.local").expect("a name");
+    assert_eq!(
+        name.addresses,
+        ["10.96.0.1".parse::<std::net::IpAddr>().expect("an address")]
+    );
+}

@@ -27,7 +27,7 @@ fn watching(api: &Api, readiness: &Readiness) -> Cluster {
     Cluster::new(
         &api.client(),
         &Watchers::default(),
-        "istio-system",
+        &ObjectRef::new("istio-system", "istio"),
         readiness,
     )
 }
@@ -185,6 +185,36 @@ async fn settings_that_are_not_understood_leave_the_old_in_force() {
     assert!(problems.borrow().is_empty());
 }
 
+#[tokio::test]
+async fn a_revision_follows_its_own_settings() {
+    let api = Api::start().await;
+    let settings = |name: &str, domain: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: istio-system}}\ndata: {{mesh: 'trustDomain: {domain}'}}\n"
+        )
+    };
+    api.apply(&(settings("istio", "other") + &settings("istio-canary", "a")));
+    let own = ObjectRef::new("istio-system", "istio-canary");
+    let readiness = Readiness::new();
+    let mut cluster = Cluster::new(&api.client(), &Watchers::default(), &own, &readiness);
+    let mut stores = crate::watch::Stores::default();
+    let mut world = crate::snapshot::World::empty(crate::snapshot::ClusterIdentity {
+        settings: "istio-canary".into(),
+        ..Default::default()
+    });
+    for domain in ["a", "b"] {
+        api.apply(&settings("istio-canary", domain));
+        for delta in next(&mut cluster).await {
+            stores.apply(delta);
+        }
+        let touched = stores.take_touched();
+        world = world.next(&stores, &touched).0;
+        assert_eq!(world.mesh().trust_domain, domain);
+    }
+    api.apply(&settings("istio", "c"));
+    assert_quiet(&mut cluster).await;
+}
+
 fn definition(plural: &str, group: &str, kind: &str) -> String {
     format!(
         "---\napiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {{name: {plural}.{group}}}\nspec: {{group: {group}, names: {{plural: {plural}, kind: {kind}}}}}\n"
@@ -301,7 +331,15 @@ async fn a_kind_that_is_served_in_another_version_is_watched_in_that_one_and_kee
             }
         }
         api.apply(&peers("PERMISSIVE"));
-        assert_eq!(names(&next(&mut cluster).await), [policy]);
+        let told = tokio::time::timeout(PATIENCE, cluster.next()).await;
+        let told = told.unwrap_or_else(|_| {
+            let calls = api.calls();
+            panic!(
+                "late: {late}, seen: {seen}, asked last: {:?}",
+                &calls[calls.len() - 12..]
+            )
+        });
+        assert_eq!(names(&told.expect("running")), [policy]);
         let asked = api.requests();
         let quiet = tokio::time::timeout(Duration::from_secs(600), cluster.next()).await;
         assert!(quiet.is_err(), "{quiet:?}");
@@ -400,7 +438,8 @@ async fn f14_ten_minutes_without_the_api_server_cost_less_than_a_request_a_secon
             + "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: test}\n"),
     );
     let (watchers, readiness, client) = (Watchers::default(), Readiness::new(), api.client());
-    let mut cluster = Cluster::new(&client, &watchers, "istio-system", &readiness);
+    let settings = ObjectRef::new("istio-system", "istio");
+    let mut cluster = Cluster::new(&client, &watchers, &settings, &readiness);
     next(&mut cluster).await;
     let secret = CaSecret::new(client.clone(), "istio-system");
     let opened =
