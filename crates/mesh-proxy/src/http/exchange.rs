@@ -39,7 +39,6 @@ pub(super) struct Exchange {
     start: SystemTime,
     method: Method,
     version: Version,
-    path: Option<PathAndQuery>,
     facts: RefCell<Facts>,
     bytes_sent: Cell<u64>,
     // Of an upgrade; those of a body are counted there.
@@ -53,6 +52,8 @@ pub(super) struct Exchange {
 #[derive(Default)]
 struct Facts {
     authority: Option<HeaderValue>,
+    // As it came, until it is decided what it means.
+    path: Option<PathAndQuery>,
     is_grpc: bool,
     route: Option<(Table, (u32, u32))>,
     upload: Option<Rc<Upload>>,
@@ -82,12 +83,19 @@ impl Exchange {
             start: SystemTime::now(),
             method: parts.method.clone(),
             version: parts.version,
-            path: parts.uri.path_and_query().cloned(),
-            facts: RefCell::default(),
+            facts: RefCell::new(Facts {
+                path: parts.uri.path_and_query().cloned(),
+                ..Facts::default()
+            }),
             bytes_sent: Cell::new(0),
             bytes_received: Cell::new(0),
             closes: Cell::new(false),
         })
+    }
+
+    /// Whether only the head of a response is wanted.
+    pub(super) fn wants_head(&self) -> bool {
+        self.method == Method::HEAD
     }
 
     /// HTTP version of the client.
@@ -99,6 +107,7 @@ impl Exchange {
     pub(super) fn decided(&self, canonical: &Canonical) {
         let mut facts = self.facts.borrow_mut();
         facts.authority = Some(canonical.authority.clone());
+        facts.path = Some(canonical.path.clone());
         facts.is_grpc = canonical.is_grpc;
         let counted = canonical.is_grpc && self.downstream.manager.counts_messages;
         facts.messages = counted.then(grpc::Messages::default);
@@ -242,7 +251,7 @@ impl Exchange {
             start: self.start,
             duration: self.began.elapsed(),
             method: &self.method,
-            path: self.path.as_ref().map_or("", PathAndQuery::as_str),
+            path: facts.path.as_ref().map_or("", PathAndQuery::as_str),
             version: self.version,
             authority: text(facts.authority.as_ref()),
             request_headers: &facts.request_headers,

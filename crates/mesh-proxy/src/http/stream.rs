@@ -45,7 +45,8 @@ pub(super) async fn answer(
         if reply.closes() {
             exchange.close();
         }
-        reply.into_response(exchange.is_grpc(), exchange.downstream.is_peer)
+        let response = reply.into_response(exchange.is_grpc(), exchange.downstream.is_peer);
+        as_wanted(&exchange, response)
     });
     drop(head);
     depart(&exchange, &mut response);
@@ -188,7 +189,15 @@ fn answer_directly(exchange: &Exchange, direct: &DirectResponse) -> Response<Bod
         let text = HeaderValue::from_static("text/plain");
         headers.insert(http::header::CONTENT_TYPE, text);
     }
-    response
+    as_wanted(exchange, response)
+}
+
+// A body that nobody takes would be one that broke off.
+fn as_wanted(exchange: &Exchange, response: Response<Body>) -> Response<Body> {
+    match exchange.wants_head() {
+        true => response.map(|_| Body::empty()),
+        false => response,
+    }
 }
 
 // From the answer to the client: what its route changes, filters in reverse, then what the connection manager does to every response.

@@ -26,7 +26,7 @@ pub(in crate::http) fn arrived(
     if trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
-    if connection.direction == Some(Direction::Inbound) {
+    if connection.direction != Some(Direction::Outbound) {
         strip_instructions(headers);
     }
     forwarded(headers, connection, manager.use_remote_address);
