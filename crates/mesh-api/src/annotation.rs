@@ -21,6 +21,8 @@ pub const EXCLUDE_OUTBOUND_PORTS: &str = "traffic.sidecar.istio.io/excludeOutbou
 pub const EXCLUDE_INTERFACES: &str = "traffic.sidecar.istio.io/excludeInterfaces";
 /// Network interfaces whose arriving traffic counts as outbound.
 pub const KUBEVIRT_INTERFACES: &str = "traffic.sidecar.istio.io/kubevirtInterfaces";
+/// Newer name of [`KUBEVIRT_INTERFACES`], and stronger.
+pub const REROUTE_VIRTUAL_INTERFACES: &str = "istio.io/reroute-virtual-interfaces";
 /// How traffic is captured.
 pub const INTERCEPTION_MODE: &str = "sidecar.istio.io/interceptionMode";
 
@@ -34,6 +36,12 @@ pub const PROXY_MEMORY: &str = "sidecar.istio.io/proxyMemory";
 pub const PROXY_MEMORY_LIMIT: &str = "sidecar.istio.io/proxyMemoryLimit";
 /// Image of the proxy.
 pub const PROXY_IMAGE: &str = "sidecar.istio.io/proxyImage";
+/// Kind of the proxy's image: a suffix of its tag, such as `debug` or `distroless`; `default` for none.
+pub const PROXY_IMAGE_TYPE: &str = "sidecar.istio.io/proxyImageType";
+/// Volumes of the user, for the proxy: JSON, by name or as a list.
+pub const USER_VOLUME: &str = "sidecar.istio.io/userVolume";
+/// Mounts of the user, in the proxy: JSON, by volume or as a list.
+pub const USER_VOLUME_MOUNT: &str = "sidecar.istio.io/userVolumeMount";
 /// Log level of the proxy.
 pub const LOG_LEVEL: &str = "sidecar.istio.io/logLevel";
 /// Log levels of components of the proxy.

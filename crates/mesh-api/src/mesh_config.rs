@@ -73,7 +73,12 @@ impl MeshConfig {
     /// # Errors
     /// If the text is not YAML, or a field holds what its type cannot; the error names line and field.
     pub fn read(text: &str) -> Result<Read<Self>, Invalid> {
-        read::over(&Self::default(), text)
+        let mut read = read::over(&Self::default(), text)?;
+        let (config, none) = (&read.value.default_config, ProxyConfig::default());
+        let unexecuted = config.unexecuted(&none);
+        let unexecuted = unexecuted.map(|name| format!("defaultConfig.{name}"));
+        read.unknown.extend(unexecuted.collect::<Vec<_>>());
+        Ok(read)
     }
 }
 

@@ -38,6 +38,9 @@ pub struct ProxyConfig {
     pub interception_mode: InterceptionMode,
     /// Name of the mesh; empty to use the trust domain.
     pub mesh_id: String,
+    /// Fields that are not executed, as written. The proxy gets them and says so, too; another data plane may know them.
+    #[serde(flatten)]
+    pub other: BTreeMap<String, Value>,
 }
 
 /// How a pod's traffic reaches its proxy.
@@ -47,6 +50,9 @@ pub enum InterceptionMode {
     /// By iptables' REDIRECT.
     #[default]
     Redirect,
+    /// By iptables' TPROXY, which keeps the client's address. Read, so that whoever would get it can be told that it is
+    /// not executed.
+    Tproxy,
     /// Not captured: the application addresses the proxy itself.
     None,
 }
@@ -57,6 +63,7 @@ impl InterceptionMode {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Redirect => "REDIRECT",
+            Self::Tproxy => "TPROXY",
             Self::None => "NONE",
         }
     }
@@ -75,6 +82,7 @@ impl Default for ProxyConfig {
             proxy_metadata: BTreeMap::new(),
             interception_mode: InterceptionMode::Redirect,
             mesh_id: String::new(),
+            other: BTreeMap::new(),
         }
     }
 }
@@ -86,7 +94,17 @@ impl ProxyConfig {
     /// # Errors
     /// If the text is not YAML, or a field holds what its type cannot.
     pub fn overlay(&self, text: &str) -> Result<Read<Self>, Invalid> {
-        read::over(self, text)
+        let mut read = read::over(self, text)?;
+        let unexecuted = read.value.unexecuted(self).map(str::to_owned);
+        read.unknown.extend(unexecuted);
+        Ok(read)
+    }
+
+    /// Names of the fields that are not executed and that `base` does not set alike.
+    pub(super) fn unexecuted<'a>(&'a self, base: &'a Self) -> impl Iterator<Item = &'a str> {
+        let differs = |(name, value): &(&String, &Value)| base.other.get(*name) != Some(value);
+        let set = self.other.iter().filter(|(_, value)| !is_empty(value));
+        set.filter(differs).map(|(name, _)| name.as_str())
     }
 
     /// The fields that differ from the defaults, in their JSON form; reading them again gives this configuration.
@@ -101,5 +119,15 @@ impl ProxyConfig {
             .into_iter()
             .filter(|(name, value)| defaults.get(name) != Some(value))
             .collect()
+    }
+}
+
+/// What protobuf does not tell from a field that is absent.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }

@@ -46,6 +46,7 @@ defaultConfig:
                 ("tracing".into(), "x".into()),
             ]
             .into(),
+            other: [("tracing".into(), serde_json::json!({"sampling": 10}))].into(),
             ..ProxyConfig::default()
         },
         ..MeshConfig::default()
@@ -70,8 +71,8 @@ fn errors_name_the_field() {
             "outboundTrafficPolicy.mode: unknown variant `ALLOW`",
         ),
         (
-            "defaultConfig: {interceptionMode: TPROXY}",
-            "defaultConfig.interceptionMode: unknown variant `TPROXY`",
+            "defaultConfig: {interceptionMode: redirect}",
+            "defaultConfig.interceptionMode: unknown variant `redirect`",
         ),
         (
             "defaultConfig: {proxyMetadata: {A: 1}}",
@@ -135,6 +136,8 @@ fn an_overlay_changes_only_what_it_sets() {
         "concurrency": 2,
         "holdApplicationUntilProxyStarts": true,
         "proxyMetadata": {"A": "1", "B": "3"},
+        "proxyStatsMatcher": {},
+        "image": {"a": "b"},
     });
     assert_eq!(written, expected);
     assert_eq!(read.unknown, ["image"], "empty values do not count");
