@@ -4,6 +4,7 @@
 //! mesh that is not read here is not supported: it is listed, so that nothing is without effect in silence.
 
 mod reader;
+mod user_volumes;
 mod value;
 
 use std::collections::BTreeMap;
@@ -11,8 +12,9 @@ use std::collections::BTreeMap;
 use mesh_api::annotation as name;
 use mesh_api::mesh_config::{InterceptionMode, ProxyConfig};
 
-use crate::{Capture, Problem, Resources, Settings};
+use crate::{Capture, Problem, Readiness, Resources, Settings};
 use reader::Reader;
+use user_volumes::UserVolumes;
 
 /// The wishes of one pod, over the settings of the mesh.
 #[derive(Debug)]
@@ -25,6 +27,10 @@ pub(crate) struct Annotations {
     pub(crate) resources: Resources,
     /// Image of both containers, if the pod names one.
     pub(crate) image: Option<String>,
+    /// Kind of the image, if the pod or the mesh names one.
+    pub(crate) image_type: Option<String>,
+    /// Volumes that the pod wants for its proxy, and where they are mounted in it.
+    pub(crate) user_volumes: UserVolumes,
     /// `--proxyLogLevel`.
     pub(crate) log_level: String,
     /// `--proxyComponentLogLevel`.
@@ -52,34 +58,29 @@ pub(crate) struct ScrapeTarget {
     pub(crate) path: String,
 }
 
-/// Timing of the proxy's readiness probe.
-#[derive(Debug)]
-pub(crate) struct Readiness {
-    pub(crate) initial_delay_seconds: i32,
-    pub(crate) period_seconds: i32,
-    pub(crate) failure_threshold: i32,
-}
-
 impl Annotations {
-    /// Reads `annotations`; mistakes are added to `problems`, and the settings stand in for what is mistaken.
+    /// Reads `annotations`; mistakes are added to `problems`, and the settings stand in for what is mistaken, as `native`
+    /// does for a pod that does not say.
     pub(crate) fn read(
         annotations: &BTreeMap<String, String>,
         settings: &Settings,
+        native: bool,
         problems: &mut Vec<Problem>,
     ) -> Self {
         let mut reader = Reader::new(annotations, problems);
         let config = config(&mut reader, &settings.mesh.default_config);
+        let proxy = &settings.proxy;
         let merge = settings.mesh.enable_prometheus_merge;
         let readiness = Readiness {
             initial_delay_seconds: reader
                 .read(name::READINESS_INITIAL_DELAY, value::seconds)
-                .unwrap_or(0),
+                .unwrap_or(proxy.readiness.initial_delay_seconds),
             period_seconds: reader
                 .read(name::READINESS_PERIOD, value::positive)
-                .unwrap_or(15),
+                .unwrap_or(proxy.readiness.period_seconds),
             failure_threshold: reader
                 .read(name::READINESS_FAILURES, value::positive)
-                .unwrap_or(4),
+                .unwrap_or(proxy.readiness.failure_threshold),
         };
         let merge_metrics = reader
             .read(name::MERGE_METRICS, value::boolean)
@@ -87,21 +88,30 @@ impl Annotations {
         Self {
             capture: capture(&mut reader, &settings.capture),
             scrape_targets: scrape_targets(&mut reader, config.status_port, merge_metrics),
+            image_type: image_type(&mut reader, &config),
             config,
             resources: resources(&mut reader, &settings.resources),
             image: reader.read(name::PROXY_IMAGE, value::image),
+            user_volumes: UserVolumes {
+                volumes: reader
+                    .read(name::USER_VOLUME, user_volumes::volumes)
+                    .unwrap_or_default(),
+                mounts: reader
+                    .read(name::USER_VOLUME_MOUNT, user_volumes::mounts)
+                    .unwrap_or_default(),
+            },
             log_level: reader
                 .read(name::LOG_LEVEL, value::words)
-                .unwrap_or_else(|| "warning".into()),
+                .unwrap_or_else(|| proxy.log_level.clone()),
             component_log_level: reader
                 .read(name::COMPONENT_LOG_LEVEL, value::words)
-                .unwrap_or_else(|| "misc:error".into()),
+                .unwrap_or_else(|| proxy.component_log_level.clone()),
             agent_log_level: reader
                 .read(name::AGENT_LOG_LEVEL, value::words)
-                .unwrap_or_else(|| "default:info".into()),
+                .unwrap_or_else(|| proxy.agent_log_level.clone()),
             native: reader
                 .read(name::NATIVE_SIDECAR, value::boolean)
-                .unwrap_or(settings.native_sidecars),
+                .unwrap_or(native),
             rewrite_probes: reader
                 .read(name::REWRITE_PROBES, value::boolean)
                 .unwrap_or(settings.rewrite_app_probes),
@@ -116,6 +126,11 @@ fn capture(reader: &mut Reader<'_>, base: &Capture) -> Capture {
     let mut field = |name, parse: reader::Parse<String>, base: &String| {
         reader.read(name, parse).unwrap_or_else(|| base.clone())
     };
+    let rerouted = field(
+        name::KUBEVIRT_INTERFACES,
+        value::interfaces,
+        &base.kubevirt_interfaces,
+    );
     Capture {
         include_outbound_ip_ranges: field(
             name::INCLUDE_OUTBOUND_IP_RANGES,
@@ -153,9 +168,9 @@ fn capture(reader: &mut Reader<'_>, base: &Capture) -> Capture {
             &base.exclude_interfaces,
         ),
         kubevirt_interfaces: field(
-            name::KUBEVIRT_INTERFACES,
+            name::REROUTE_VIRTUAL_INTERFACES,
             value::interfaces,
-            &base.kubevirt_interfaces,
+            &rerouted,
         ),
     }
 }
@@ -205,17 +220,45 @@ fn config(reader: &mut Reader<'_>, base: &ProxyConfig) -> ProxyConfig {
     if let Some(address) = reader.read(name::DISCOVERY_ADDRESS, value::address) {
         config.discovery_address = address;
     }
-    if let Some(mode) = reader.read(name::INTERCEPTION_MODE, interception_mode) {
-        config.interception_mode = mode;
+    let overlaid = config.interception_mode;
+    let mode = reader.read(name::INTERCEPTION_MODE, interception_mode);
+    config.interception_mode = mode.unwrap_or(overlaid);
+    if config.interception_mode == InterceptionMode::Tproxy {
+        let place = match (mode, base.interception_mode) {
+            (Some(_), _) => format!("metadata.annotations[{}]", name::INTERCEPTION_MODE),
+            (None, InterceptionMode::Tproxy) => {
+                "mesh config: defaultConfig.interceptionMode".into()
+            }
+            (None, _) => format!(
+                "metadata.annotations[{}]: interceptionMode",
+                name::PROXY_CONFIG
+            ),
+        };
+        let message = "TPROXY is not supported; use REDIRECT or NONE";
+        reader.refuse(Problem::new(place, message));
     }
     config
+}
+
+/// The kind of image that the pod names, or its `image.imageType`.
+fn image_type(reader: &mut Reader<'_>, config: &ProxyConfig) -> Option<String> {
+    let own = reader.read(name::PROXY_IMAGE_TYPE, value::image_type);
+    let configured = || {
+        let image = config.other.get("image")?;
+        image
+            .get("imageType")?
+            .as_str()
+            .filter(|kind| !kind.is_empty())
+            .map(str::to_owned)
+    };
+    own.or_else(configured)
 }
 
 fn interception_mode(text: &str) -> Result<InterceptionMode, String> {
     match text {
         "REDIRECT" => Ok(InterceptionMode::Redirect),
         "NONE" => Ok(InterceptionMode::None),
-        "TPROXY" => Err("TPROXY is not supported; use REDIRECT or NONE".into()),
+        "TPROXY" => Ok(InterceptionMode::Tproxy),
         other => Err(format!("`{other}` is neither REDIRECT nor NONE")),
     }
 }

@@ -7,10 +7,11 @@ use mesh_model::port::{PROXY_GID, PROXY_UID, RESERVED};
 use crate::template::volume_names;
 use crate::{Problem, ProxyUser, Settings};
 
-/// Checks `pod`, from which an earlier injection has been taken out.
+/// Checks `pod`, from which an earlier injection has been taken out, and which gets a `native` sidecar or a classic one.
 pub(crate) fn check(
     pod: &Pod,
     settings: &Settings,
+    native: bool,
     problems: &mut Vec<Problem>,
     warnings: &mut Vec<String>,
 ) {
@@ -19,22 +20,42 @@ pub(crate) fn check(
         return;
     };
     volumes(spec, problems);
+    application(spec, native, problems);
+    users(spec, settings, native, problems, warnings);
     for (index, container) in spec.containers.iter().enumerate() {
-        let place = format!("spec.containers[{index}]");
-        if let Some(problem) = user(&place, container, spec) {
-            match settings.proxy_user {
-                ProxyUser::Refuse => problems.push(problem),
-                ProxyUser::Warn => warnings.push(problem.to_string()),
-            }
+        ports(&format!("spec.containers[{index}]"), container, warnings);
+    }
+}
+
+/// The users of the containers, as far as they run beside the rules of capture: not of init containers that end
+/// before a classic proxy starts.
+fn users(
+    spec: &PodSpec,
+    settings: &Settings,
+    native: bool,
+    problems: &mut Vec<Problem>,
+    warnings: &mut Vec<String>,
+) {
+    let stays = |container: &Container| container.restart_policy.as_deref() == Some("Always");
+    let init = spec.init_containers.iter().flatten().enumerate();
+    let init = init.filter(|(_, container)| native || stays(container));
+    let all = init
+        .map(|(index, container)| (format!("spec.initContainers[{index}]"), container))
+        .chain(
+            (spec.containers.iter().enumerate())
+                .map(|(index, container)| (format!("spec.containers[{index}]"), container)),
+        );
+    for problem in all.filter_map(|(place, container)| user(&place, container, spec)) {
+        match settings.proxy_user {
+            ProxyUser::Refuse => problems.push(problem),
+            ProxyUser::Warn => warnings.push(problem.to_string()),
         }
-        ports(&place, container, warnings);
     }
 }
 
 /// A pod needs a container; a native proxy is none of these.
-pub(crate) fn application(pod: &Pod, native: bool, problems: &mut Vec<Problem>) {
-    let spec = pod.spec.as_ref();
-    if native && spec.is_some_and(|spec| spec.containers.is_empty()) {
+fn application(spec: &PodSpec, native: bool, problems: &mut Vec<Problem>) {
+    if native && spec.containers.is_empty() {
         let message =
             "nothing is left beside the proxy, which is a native sidecar and so an init container";
         let problem = Problem::new("spec.containers", message);

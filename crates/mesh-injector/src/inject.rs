@@ -11,7 +11,7 @@ use crate::overrides::Overrides;
 use crate::template::{APP_PROBERS, INIT, Input, PROMETHEUS_ANNOTATIONS, PROXY, set_env};
 use crate::{
     Decision, Invalid, NamespaceFacts, Problem, Settings, SidecarStatus, Skip, Why, Workload,
-    check, decide, json, layers, metadata, metrics, placement, pre_stop, probes, strip,
+    check, decide, json, layers, metadata, metrics, node, placement, pre_stop, probes, strip,
 };
 
 /// What became of a pod.
@@ -83,11 +83,17 @@ pub(crate) fn inject_for(
     let layers = layers
         .map_err(|problem| problems.push(problem))
         .unwrap_or_default();
+    let native = settings.runs_native_sidecars(node::of(&pod));
+    let annotations = Annotations::read(&written, settings, native, &mut problems);
     if layers::has_sidecar(&layers) || pod.spec.is_none() {
-        check::check(&pod, settings, &mut problems, &mut warnings);
+        check::check(
+            &pod,
+            settings,
+            annotations.native,
+            &mut problems,
+            &mut warnings,
+        );
     }
-    let annotations = Annotations::read(&written, settings, &mut problems);
-    check::application(&pod, annotations.native, &mut problems);
     if !problems.is_empty() {
         return Err(Invalid { problems });
     }
@@ -139,6 +145,9 @@ fn assemble(
     placement::place(pod, slots, &overrides, hold, warnings);
     if has_sidecar {
         metadata::label(pod, input.workload, &input.settings.network);
+        if input.settings.cni {
+            metadata::tell_cni(pod, input.annotations);
+        }
     }
     let status = SidecarStatus::of(&bare, pod, &input.settings.revision);
     metadata::annotate(

@@ -202,7 +202,11 @@ fn inject_at(object: &Value, path: &str, settings: &Settings) -> Result<Outcome,
     );
     inject_for(pod, &workload, &namespace, settings).map_err(|mut invalid| {
         let prefix = path.trim_start_matches('/').replace('/', ".");
-        let of_pod = |problem: &&mut Problem| !problem.place.starts_with("template ");
+        let elsewhere = ["template ", "mesh config: "];
+        let of_pod = |problem: &&mut Problem| {
+            let place = problem.place.as_str();
+            !elsewhere.iter().any(|start| place.starts_with(start))
+        };
         for problem in invalid.problems.iter_mut().filter(of_pod) {
             problem.place = format!("{prefix}.{}", problem.place);
         }

@@ -35,6 +35,7 @@ mod metadata;
 mod merge;
 mod metrics;
 mod namespace;
+mod node;
 mod overrides;
 mod placement;
 mod pre_stop;
@@ -56,6 +57,9 @@ pub use invalid::{Invalid, Problem};
 pub use kube_inject::{KubeInjected, Refused, kube_inject};
 pub use namespace::NamespaceFacts;
 pub use selection::{Entry, IGNORED_NAMESPACES, NotSelected, select};
-pub use settings::{Capture, Images, Policy, ProxyUser, Resources, Settings, Texts, Unreadable};
+pub use settings::{
+    Capture, Images, Policy, ProxyContainer, ProxyUser, Readiness, Resources, Settings, Texts,
+    Unreadable,
+};
 pub use status::SidecarStatus;
 pub use workload::Workload;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use mesh_api::annotation as name;
 use serde_json::{Map, Value};
 
+use crate::annotations::Annotations;
 use crate::overrides::Overrides;
 use crate::{SidecarStatus, Workload, json};
 
@@ -67,6 +68,56 @@ pub(crate) fn annotate(
 fn put_last(map: &mut Map<String, Value>, name: &str, value: &str) {
     map.shift_remove(name);
     map.insert(name.to_owned(), value.into());
+}
+
+/// Adds the annotations that say what is captured, to the CNI plugin that does it. Those that the user wrote stay; the
+/// ports that are not captured are joined by the agent's.
+pub(crate) fn tell_cni(pod: &mut Value, asked: &Annotations) {
+    let annotations = json::object(pod, &["metadata", "annotations"]);
+    let capture = &asked.capture;
+    let status = asked.config.status_port.to_string();
+    let own = capture.exclude_inbound_ports.split(',');
+    let excluded: Vec<&str> = [status.as_str()]
+        .into_iter()
+        .filter(|port| *port != "0" && !own.clone().any(|own| own == *port))
+        .chain(own.clone().filter(|port| !port.is_empty()))
+        .collect();
+    annotations.insert(
+        name::EXCLUDE_INBOUND_PORTS.to_owned(),
+        excluded.join(",").into(),
+    );
+    let mode = asked.config.interception_mode.as_str();
+    set_absent(annotations, name::INTERCEPTION_MODE, mode);
+    // Empty is a value of its own: no port.
+    set_absent(
+        annotations,
+        name::INCLUDE_INBOUND_PORTS,
+        &capture.include_inbound_ports,
+    );
+    for (name, value) in [
+        (
+            name::INCLUDE_OUTBOUND_IP_RANGES,
+            &capture.include_outbound_ip_ranges,
+        ),
+        (
+            name::EXCLUDE_OUTBOUND_IP_RANGES,
+            &capture.exclude_outbound_ip_ranges,
+        ),
+        (
+            name::INCLUDE_OUTBOUND_PORTS,
+            &capture.include_outbound_ports,
+        ),
+        (
+            name::EXCLUDE_OUTBOUND_PORTS,
+            &capture.exclude_outbound_ports,
+        ),
+        (name::EXCLUDE_INTERFACES, &capture.exclude_interfaces),
+        (name::KUBEVIRT_INTERFACES, &capture.kubevirt_interfaces),
+    ] {
+        if !value.is_empty() {
+            set_absent(annotations, name, value);
+        }
+    }
 }
 
 fn set_absent(map: &mut Map<String, Value>, name: &str, value: &str) {

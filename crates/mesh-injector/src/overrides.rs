@@ -1,6 +1,6 @@
 //! The user's own fields of injected containers.
 //!
-//! A pod may hold a container named `istio-proxy` or `istio-init` with just the fields that should differ, such as
+//! A pod may hold a container named `istio-proxy`, `istio-init` or `istio-validation` with just the fields that should differ, such as
 //! resources or a volume mount. It is taken out before the template is rendered, laid over the rendered container, and
 //! recorded in `proxy.istio.io/overrides`, so that injecting again finds it.
 
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::merge::key_of;
-use crate::template::{INIT, PROXY};
+use crate::template::{INIT, PROXY, VALIDATION};
 use crate::{Problem, json};
 
 /// An image that leaves the choice to the template.
@@ -113,7 +113,7 @@ impl Overrides {
 }
 
 fn take_from(pod: &mut Value, list: &str) -> Vec<Value> {
-    let is_ours = |container: &Value| [PROXY, INIT].contains(&json::name_of(container));
+    let is_ours = |container: &Value| [PROXY, INIT, VALIDATION].contains(&json::name_of(container));
     let items = pod
         .pointer(&format!("/spec/{list}"))
         .and_then(Value::as_array);

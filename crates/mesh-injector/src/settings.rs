@@ -1,16 +1,21 @@
 //! What the mesh's owner decides about injection.
 
-mod read; // from the texts of the ConfigMaps
+mod proxy; //  what the proxy's container gets
+mod read; //   from the texts of the ConfigMaps
+mod text; //   a number where a text is wanted
+mod values; // the installation's values
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mesh_api::k8s::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use mesh_api::mesh_config::MeshConfig;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::custom::Templates;
 
+pub use proxy::{ProxyContainer, Readiness};
 pub use read::{Texts, Unreadable};
 
 /// Settings of the injector. The defaults are Istio's.
@@ -63,6 +68,12 @@ pub struct Settings {
     pub injected_annotations: BTreeMap<String, String>,
     /// The values of the installation over the defaults, as templates see them.
     pub values: Arc<Value>,
+    /// The proxy's container where the pod does not say.
+    pub proxy: ProxyContainer,
+    /// A node's CNI plugin sets the rules, and pods only verify that it has.
+    pub cni: bool,
+    /// Whether the kubelets run native sidecars by default, by the name of their node; for pods whose node is known.
+    pub kubelets: Arc<BTreeMap<String, bool>>,
 }
 
 impl Default for Settings {
@@ -85,13 +96,25 @@ impl Default for Settings {
             native_sidecars: false,
             pre_stop_sleep: 0,
             rewrite_app_probes: true,
-            proxy_user: ProxyUser::Refuse,
+            proxy_user: ProxyUser::Warn,
             capture: Capture::default(),
             resources: Resources::default(),
             templates: Templates::default(),
             injected_annotations: BTreeMap::new(),
             values: read::default_values(),
+            proxy: ProxyContainer::default(),
+            cni: false,
+            kubelets: Arc::default(),
         }
+    }
+}
+
+impl Settings {
+    /// Whether the proxy is a native sidecar in a pod that does not say, and that is meant for `node` if that is known.
+    #[must_use]
+    pub fn runs_native_sidecars(&self, node: Option<&str>) -> bool {
+        let known = node.and_then(|node| self.kubelets.get(node));
+        known.copied().unwrap_or(self.native_sidecars)
     }
 }
 
@@ -125,12 +148,14 @@ pub enum Policy {
 
 /// What happens to a pod whose application runs as uid or gid 1337: the capture rules let that user's traffic pass, so
 /// such an application would leave the mesh unseen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub enum ProxyUser {
+    /// The pod is injected with a warning.
+    #[default]
+    Warn,
     /// The pod is refused.
     Refuse,
-    /// The pod is injected with a warning.
-    Warn,
 }
 
 /// What is captured: the arguments of `istio-init`, as its flags take them.

@@ -4,6 +4,7 @@
 //! things go in the pod is for [`placement`](crate::placement).
 
 mod env;
+mod image;
 mod init;
 mod probes;
 mod proxy;
@@ -20,6 +21,9 @@ use crate::{Resources, Settings, Workload};
 pub(crate) const PROXY: &str = "istio-proxy";
 /// Name of the init container that sets the capture rules.
 pub(crate) const INIT: &str = "istio-init";
+
+/// Name of the init container that verifies the rules which a CNI plugin has set.
+pub(crate) const VALIDATION: &str = "istio-validation";
 
 pub(crate) use env::{APP_PROBERS, PROMETHEUS_ANNOTATIONS, set as set_env};
 
@@ -47,7 +51,11 @@ pub(crate) fn render(input: &Input<'_>) -> Rendered {
     Rendered {
         init: init::container(input),
         proxy: proxy::container(input),
-        volumes: volumes::volumes(&input.settings.token_audience),
+        volumes: {
+            let own = input.annotations.user_volumes.volumes.iter().cloned();
+            let ours = volumes::volumes(&input.settings.token_audience);
+            ours.into_iter().chain(own).collect()
+        },
     }
 }
 

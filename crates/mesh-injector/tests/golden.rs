@@ -1,5 +1,6 @@
 //! Manifests and what becomes of them: `golden/NAME.input.yaml` is injected with the default settings, or those of
-//! `NAME.config.yaml` (key `config` of the ConfigMap), and `NAME.output.yaml`, `NAME.messages.txt` or `NAME.errors.txt` say what must come out.
+//! `NAME.config.yaml` and `NAME.values.yaml` (keys of the ConfigMap), and `NAME.output.yaml`, `NAME.messages.txt` or
+//! `NAME.errors.txt` say what must come out.
 //!
 //! `UPDATE_GOLDEN=1 cargo test -p mesh-injector --test golden` writes them anew; read the difference before committing.
 
@@ -18,14 +19,18 @@ fn input(name: &str) -> String {
 }
 
 fn settings(name: &str) -> Settings {
-    let path = folder().join(format!("{name}.config.yaml"));
+    let text = |key: &str| {
+        let path = folder().join(format!("{name}.{key}.yaml"));
+        fs::read_to_string(path).unwrap_or_default()
+    };
     let texts = Texts {
-        config: fs::read_to_string(&path).unwrap_or_default(),
+        config: text("config"),
+        values: text("values"),
         ..Texts::default()
     };
     match Settings::read(&texts) {
         Ok(read) => read.value,
-        Err(error) => panic!("{}: {error}: {}", path.display(), error.source),
+        Err(error) => panic!("{name}: {error}: {}", error.source),
     }
 }
 

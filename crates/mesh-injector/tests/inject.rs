@@ -354,3 +354,142 @@ fn what_the_user_sets_for_the_proxy_replaces_its_variables() {
     variables.dedup();
     assert_eq!(variables.len(), count, "each once: {variables:?}");
 }
+
+#[test]
+fn users_count_where_the_rules_do() {
+    let proxy_user = json!({"runAsUser": 1337});
+    let mut base = pod();
+    base["spec"]["initContainers"] = json!([
+        {"name": "once", "image": "x", "securityContext": proxy_user},
+        {"name": "stays", "image": "x", "restartPolicy": "Always", "securityContext": proxy_user},
+    ]);
+    let warned = |native: bool| {
+        let settings = Settings {
+            native_sidecars: native,
+            ..Settings::default()
+        };
+        injected(&base, &settings).warnings
+    };
+    assert_eq!(warned(false).len(), 1, "the rules come after `once`");
+    assert!(warned(false)[0].starts_with("spec.initContainers[1].securityContext.runAsUser"));
+    assert_eq!(warned(true).len(), 2);
+}
+
+#[test]
+fn the_pods_own_network_is_the_proxys() {
+    let settings = Settings {
+        network: "n1".into(),
+        ..Settings::default()
+    };
+    let network = |pod: &Value| {
+        let pod = injected(pod, &settings).pod;
+        let own = pod["metadata"]["labels"]["topology.istio.io/network"].clone();
+        (
+            own,
+            env(
+                container(&pod, "containers", "istio-proxy"),
+                "ISTIO_META_NETWORK",
+            )
+            .clone(),
+        )
+    };
+    let mut base = pod();
+    assert_eq!(network(&base), (json!("n1"), json!("n1")));
+    base["metadata"]["labels"]["topology.istio.io/network"] = "n2".into();
+    assert_eq!(network(&base), (json!("n2"), json!("n2")));
+}
+
+#[test]
+fn kinds_of_images_and_volumes_of_the_user_are_the_proxys() {
+    let mut base = pod();
+    base["metadata"]["annotations"] = json!({
+        "sidecar.istio.io/proxyImageType": "debug",
+        "sidecar.istio.io/userVolume": r#"{"extra": {"secret": {"secretName": "s"}}}"#,
+        "sidecar.istio.io/userVolumeMount": r#"{"extra": {"mountPath": "/extra"}}"#,
+    });
+    let once = injected(&base, &Settings::default());
+    let proxy = container(&once.pod, "containers", "istio-proxy");
+    assert!(
+        proxy["image"]
+            .as_str()
+            .is_some_and(|image| image.ends_with("-debug")),
+        "{}",
+        proxy["image"]
+    );
+    let mounts = proxy["volumeMounts"].as_array().expect("mounts");
+    assert_eq!(
+        mounts.last(),
+        Some(&json!({"mountPath": "/extra", "name": "extra"}))
+    );
+    assert_eq!(
+        names(&once.pod, "volumes").last().map(String::as_str),
+        Some("extra")
+    );
+    assert_eq!(injected(&once.pod, &Settings::default()).pod, once.pod);
+    assert!(once.warnings.is_empty(), "{:?}", once.warnings);
+}
+
+#[test]
+fn where_a_cni_plugin_sets_the_rules_pods_only_verify_them() {
+    let cni = |native: bool| Settings {
+        cni: true,
+        native_sidecars: native,
+        ..Settings::default()
+    };
+    let mut base = pod();
+    base["spec"]["initContainers"] = json!([{"name": "mine", "image": "x"}]);
+    let classic = injected(&base, &cni(false)).pod;
+    assert_eq!(
+        names(&classic, "initContainers"),
+        ["istio-validation", "mine"]
+    );
+    let native = injected(&base, &cni(true)).pod;
+    assert_eq!(
+        names(&native, "initContainers"),
+        ["istio-validation", "istio-proxy", "mine"]
+    );
+    let plain = injected(&base, &Settings::default()).pod;
+    let mut args = container(&plain, "initContainers", "istio-init")["args"].clone();
+    args.as_array_mut()
+        .expect("arguments")
+        .extend([json!("--run-validation"), json!("--skip-rule-apply")]);
+    let validation = container(&classic, "initContainers", "istio-validation");
+    assert_eq!(validation["args"], args);
+    assert_eq!(
+        validation["securityContext"],
+        json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}, "privileged": false,
+            "readOnlyRootFilesystem": true, "runAsGroup": 1337, "runAsNonRoot": true, "runAsUser": 1337})
+    );
+    let told = &classic["metadata"]["annotations"];
+    assert_eq!(
+        told["traffic.sidecar.istio.io/excludeInboundPorts"],
+        "15020"
+    );
+    assert_eq!(
+        told["traffic.sidecar.istio.io/includeOutboundIPRanges"],
+        "*"
+    );
+    assert_eq!(told["sidecar.istio.io/interceptionMode"], "REDIRECT");
+    for settings in [cni(false), cni(true)] {
+        let once = injected(&base, &settings).pod;
+        assert_eq!(injected(&once, &settings).pod, once);
+    }
+}
+
+#[test]
+fn the_pods_own_node_decides_about_native_sidecars() {
+    let settings = Settings {
+        kubelets: std::sync::Arc::new([("n1".to_owned(), true)].into()),
+        ..Settings::default()
+    };
+    let mut base = pod();
+    assert_eq!(
+        names(&injected(&base, &settings).pod, "containers"),
+        ["nginx", "istio-proxy"]
+    );
+    base["spec"]["nodeName"] = "n1".into();
+    assert_eq!(
+        names(&injected(&base, &settings).pod, "containers"),
+        ["nginx"]
+    );
+}

@@ -67,6 +67,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Notes a mistake that is no single annotation's.
+    pub(super) fn refuse(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
     /// Notes something about annotation `name` that is no mistake.
     pub(super) fn warn(&mut self, name: &str, message: &str) {
         self.warnings.push(format!("annotation {name}: {message}"));

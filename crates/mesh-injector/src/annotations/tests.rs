@@ -6,7 +6,7 @@ fn read(pairs: &[(&str, &str)]) -> (Annotations, Vec<String>) {
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
     let mut problems = Vec::new();
-    let read = Annotations::read(&annotations, &Settings::default(), &mut problems);
+    let read = Annotations::read(&annotations, &Settings::default(), false, &mut problems);
     (read, problems.iter().map(ToString::to_string).collect())
 }
 
@@ -82,6 +82,22 @@ fn values_are_checked() {
             &["", "a b"],
         ),
         (name::LOG_LEVEL, &["debug"], &["a b"]),
+        (
+            name::PROXY_IMAGE_TYPE,
+            &["debug", "distroless", "default"],
+            &["", "a b", "a/b"],
+        ),
+        (name::REROUTE_VIRTUAL_INTERFACES, &["net1,net2"], &["a/b"]),
+        (
+            name::USER_VOLUME,
+            &["{}", r#"{"a": {"emptyDir": {}}}"#],
+            &["", "a"],
+        ),
+        (
+            name::USER_VOLUME_MOUNT,
+            &["[]"],
+            &[r#"{"a": {"mountPath": 1}}"#],
+        ),
         (
             name::DISCOVERY_ADDRESS,
             &["istiod.istio-system.svc:15012"],
@@ -229,4 +245,65 @@ fn single_fields_win_over_the_config_annotation() {
         ),
         (2, "b:2", Some(3))
     );
+}
+
+#[test]
+fn a_mode_that_is_not_executed_is_refused_where_it_was_asked_for() {
+    let refused = |mesh: &str, pairs: &[(&str, &str)]| {
+        let mut settings = Settings::default();
+        settings.mesh = mesh_api::mesh_config::MeshConfig::read(mesh).unwrap().value;
+        let pairs = pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let mut problems = Vec::new();
+        Annotations::read(&pairs.collect(), &settings, false, &mut problems);
+        problems
+            .iter()
+            .map(|problem| problem.place.clone())
+            .collect::<Vec<_>>()
+    };
+    let mesh = "defaultConfig: {interceptionMode: TPROXY}";
+    assert_eq!(
+        refused(mesh, &[]),
+        ["mesh config: defaultConfig.interceptionMode"]
+    );
+    assert_eq!(
+        refused(mesh, &[(name::INTERCEPTION_MODE, "REDIRECT")]),
+        [""; 0]
+    );
+    let own = [(name::PROXY_CONFIG, "interceptionMode: TPROXY")];
+    assert_eq!(
+        refused("", &own),
+        ["metadata.annotations[proxy.istio.io/config]: interceptionMode"]
+    );
+    let own = [(name::INTERCEPTION_MODE, "TPROXY")];
+    assert_eq!(
+        refused("", &own),
+        ["metadata.annotations[sidecar.istio.io/interceptionMode]"]
+    );
+}
+
+#[test]
+fn the_newer_name_of_virtual_interfaces_wins() {
+    let (read, _) = read(&[
+        (name::KUBEVIRT_INTERFACES, "a"),
+        (name::REROUTE_VIRTUAL_INTERFACES, "b"),
+    ]);
+    assert_eq!(read.capture.kubevirt_interfaces, "b");
+    let (read, _) = super::tests::read(&[(name::KUBEVIRT_INTERFACES, "a")]);
+    assert_eq!(read.capture.kubevirt_interfaces, "a");
+}
+
+#[test]
+fn what_is_not_executed_reaches_the_proxy_all_the_same() {
+    let (read, _) = read(&[(
+        name::PROXY_CONFIG,
+        "tracing: {sampling: 1}\nimage: {imageType: debug}",
+    )]);
+    let written = serde_json::Value::Object(read.config.non_default());
+    assert_eq!(
+        written,
+        serde_json::json!({"tracing": {"sampling": 1}, "image": {"imageType": "debug"}})
+    );
+    assert_eq!(read.image_type.as_deref(), Some("debug"));
 }

@@ -103,6 +103,20 @@ pub(super) fn image(text: &str) -> Result<String, String> {
     }
 }
 
+/// The kind of an image: what may end a tag.
+pub(super) fn image_type(text: &str) -> Result<String, String> {
+    let fits = text
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    if fits && !text.is_empty() {
+        Ok(text.into())
+    } else {
+        Err(format!(
+            "`{text}` is no kind of an image such as distroless or debug"
+        ))
+    }
+}
+
 /// A log level, or `scope:level` pairs.
 pub(super) fn words(text: &str) -> Result<String, String> {
     if is_word(text) {

@@ -8,10 +8,12 @@ use std::sync::{Arc, LazyLock};
 
 use mesh_api::k8s::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use mesh_api::mesh_config::{Invalid, MeshConfig, Read, over};
+use mesh_model::port;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Images, Policy, Resources, Settings};
+use super::Settings;
+use super::values::{Global, Switch, Values};
 use crate::custom::{SIDECAR, Templates};
 use crate::json;
 
@@ -46,7 +48,7 @@ impl Settings {
         let mut unknown = Vec::new();
         let config: Config = part("injection config", &texts.config, &mut unknown)?;
         let values: Values = part("values", &texts.values, &mut unknown)?;
-        let mesh: MeshConfig = part("mesh config", &texts.mesh, &mut unknown)?;
+        let mesh = mesh(&texts.mesh, &mut unknown)?;
         let templates = templates(&config, &mut unknown)?;
         // A value that only templates read has an effect, if one names it.
         unknown.retain(|field| {
@@ -113,11 +115,28 @@ fn part<T: Serialize + for<'a> Deserialize<'a> + Default>(
     Ok(read.value)
 }
 
+fn mesh(written: &str, unknown: &mut Vec<String>) -> Result<MeshConfig, Unreadable> {
+    let text = "mesh config";
+    let read = MeshConfig::read(written).map_err(|source| Unreadable { text, source })?;
+    unknown.extend(read.unknown.iter().map(|field| format!("{text}: {field}")));
+    Ok(read.value)
+}
+
 fn compose(config: Config, values: Values, mut mesh: MeshConfig) -> Settings {
     let defaults = Settings::default();
     let Global { proxy, .. } = &values.global;
-    mesh.default_config.hold_application_until_proxy_starts |=
-        proxy.hold_application_until_proxy_starts;
+    let base = &mut mesh.default_config;
+    base.hold_application_until_proxy_starts |= proxy.hold_application_until_proxy_starts;
+    // What MeshConfig says is nearer to the pod than what the installation does.
+    if let Some(port) = proxy
+        .status_port
+        .filter(|_| base.status_port == port::STATUS)
+    {
+        base.status_port = port;
+    }
+    if base.mesh_id.is_empty() {
+        base.mesh_id.clone_from(&values.global.mesh_id);
+    }
     let or = |text: &str, default: String| match text {
         "" => default,
         text => text.to_owned(),
@@ -142,6 +161,9 @@ fn compose(config: Config, values: Values, mut mesh: MeshConfig) -> Settings {
         rewrite_app_probes: values.sidecar_injector_webhook.rewrite_app_http_probe,
         capture: proxy.capture(),
         resources: proxy.resources.clone().unwrap_or(defaults.resources),
+        proxy: values.global.container(),
+        proxy_user: values.sidecar_injector_webhook.proxy_user,
+        cni: values.istio_cni.enabled || values.pilot.cni.enabled,
         mesh,
         ..Settings::default()
     }
@@ -164,195 +186,10 @@ struct Config {
     default_templates: Vec<String>,
 }
 
-/// `enabled` or `disabled`.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Switch {
-    #[default]
-    Enabled,
-    Disabled,
-}
-
-impl From<Switch> for Policy {
-    fn from(switch: Switch) -> Self {
-        match switch {
-            Switch::Enabled => Self::Enabled,
-            Switch::Disabled => Self::Disabled,
-        }
-    }
-}
-
-/// The key `values`.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Values {
-    global: Global,
-    revision: String,
-    sidecar_injector_webhook: SidecarInjectorWebhook,
-}
-
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Global {
-    hub: String,
-    tag: String,
-    image_pull_policy: String,
-    image_pull_secrets: Vec<String>,
-    network: String,
-    ca_address: String,
-    multi_cluster: MultiCluster,
-    proxy: Proxy,
-    #[serde(rename = "proxy_init")]
-    proxy_init: ProxyInit,
-    sds: Sds,
-}
-
-impl Global {
-    /// `image` alone if it holds a path, else `hub/image:tag`; a pod's `istio-init` runs the proxy's image unless it is
-    /// given one.
-    fn images(&self, defaults: Images) -> Images {
-        let proxy = match self.image(&self.proxy.image) {
-            Some(image) => image,
-            None => match (self.hub.as_str(), self.tag.as_str()) {
-                ("", "") => defaults.proxy,
-                _ => self.image("mesh-proxy").unwrap_or(defaults.proxy),
-            },
-        };
-        let init = self
-            .image(&self.proxy_init.image)
-            .unwrap_or_else(|| proxy.clone());
-        Images { proxy, init }
-    }
-
-    fn image(&self, name: &str) -> Option<String> {
-        let tag = match self.tag.as_str() {
-            "" => env!("CARGO_PKG_VERSION"),
-            tag => tag,
-        };
-        match (name, self.hub.as_str()) {
-            ("", _) => None,
-            (name, _) if name.contains(['/', ':']) => Some(name.to_owned()),
-            (name, "") => Some(format!("{name}:{tag}")),
-            (name, hub) => Some(format!("{hub}/{name}:{tag}")),
-        }
-    }
-}
-
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct MultiCluster {
-    cluster_name: String,
-}
-
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-struct Sds {
-    token: Token,
-}
-
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-struct Token {
-    aud: String,
-}
-
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-struct ProxyInit {
-    image: String,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Proxy {
-    image: String,
-    auto_inject: Switch,
-    cluster_domain: String,
-    hold_application_until_proxy_starts: bool,
-    #[serde(rename = "includeIPRanges")]
-    include_ip_ranges: String,
-    #[serde(rename = "excludeIPRanges")]
-    exclude_ip_ranges: String,
-    include_inbound_ports: String,
-    exclude_inbound_ports: String,
-    include_outbound_ports: String,
-    exclude_outbound_ports: String,
-    exclude_interfaces: String,
-    resources: Option<Resources>,
-}
-
-impl Default for Proxy {
-    fn default() -> Self {
-        Self {
-            image: String::new(),
-            auto_inject: Switch::Enabled,
-            cluster_domain: String::new(),
-            hold_application_until_proxy_starts: false,
-            include_ip_ranges: "*".into(),
-            exclude_ip_ranges: String::new(),
-            include_inbound_ports: "*".into(),
-            exclude_inbound_ports: String::new(),
-            include_outbound_ports: String::new(),
-            exclude_outbound_ports: String::new(),
-            exclude_interfaces: String::new(),
-            resources: None,
-        }
-    }
-}
-
-impl Proxy {
-    fn capture(&self) -> super::Capture {
-        super::Capture {
-            include_outbound_ip_ranges: self.include_ip_ranges.clone(),
-            exclude_outbound_ip_ranges: self.exclude_ip_ranges.clone(),
-            include_inbound_ports: self.include_inbound_ports.clone(),
-            exclude_inbound_ports: self.exclude_inbound_ports.clone(),
-            include_outbound_ports: self.include_outbound_ports.clone(),
-            exclude_outbound_ports: self.exclude_outbound_ports.clone(),
-            exclude_interfaces: self.exclude_interfaces.clone(),
-            kubevirt_interfaces: String::new(),
-        }
-    }
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct SidecarInjectorWebhook {
-    #[serde(rename = "rewriteAppHTTPProbe")]
-    rewrite_app_http_probe: bool,
-}
-
-impl Default for SidecarInjectorWebhook {
-    fn default() -> Self {
-        Self {
-            rewrite_app_http_probe: true,
-        }
-    }
-}
-
-/// An object's quantities, as in a container.
-impl Serialize for Resources {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        BTreeMap::from([("requests", &self.requests), ("limits", &self.limits)])
-            .serialize(serializer)
-    }
-}
-
-impl<'a> Deserialize<'a> for Resources {
-    fn deserialize<D: serde::Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize, Default)]
-        #[serde(default)]
-        struct Written {
-            requests: BTreeMap<String, String>,
-            limits: BTreeMap<String, String>,
-        }
-        let Written { requests, limits } = Written::deserialize(deserializer)?;
-        Ok(Self { requests, limits })
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use crate::{Policy, ProxyUser};
+
     use super::*;
 
     fn read(config: &str, values: &str, mesh: &str) -> Result<Read<Settings>, Unreadable> {
@@ -398,6 +235,71 @@ mod tests {
         assert_eq!(settings.mesh.trust_domain, "td");
         assert_eq!(settings.revision, "canary");
         assert_eq!(read.unknown, ["values: global.proxy.tracer"]);
+    }
+
+    #[test]
+    fn the_proxys_container_is_set_by_values() {
+        let values = r#"{"global": {"meshID": "m1", "logging": {"level": "default:debug"}, "proxy": {
+            "logLevel": "info", "componentLogLevel": "misc:info", "statusPort": 15030, "readinessInitialDelaySeconds": 1,
+            "readinessPeriodSeconds": 2, "readinessFailureThreshold": 3, "privileged": true,
+            "startupProbe": {"enabled": false}, "lifecycle": {"preStop": {"sleep": {"seconds": 7}}}}},
+            "sidecarInjectorWebhook": {"proxyUser": "refuse"}, "pilot": {"cni": {"enabled": true}}}"#;
+        let read = read("", values, "").unwrap();
+        assert_eq!(read.unknown, [""; 0]);
+        let settings = read.value;
+        let proxy = &settings.proxy;
+        assert_eq!(
+            [
+                &proxy.log_level,
+                &proxy.component_log_level,
+                &proxy.agent_log_level
+            ],
+            ["info", "misc:info", "default:debug"]
+        );
+        let timing = proxy.readiness;
+        let timing = [
+            timing.initial_delay_seconds,
+            timing.period_seconds,
+            timing.failure_threshold,
+        ];
+        assert_eq!((timing, proxy.startup_failures), ([1, 2, 3], None));
+        let hook = proxy
+            .lifecycle
+            .as_ref()
+            .and_then(|hooks| hooks.pre_stop.as_ref());
+        assert_eq!(
+            hook.and_then(|hook| hook.sleep.as_ref())
+                .map(|sleep| sleep.seconds),
+            Some(7)
+        );
+        assert!(proxy.privileged && settings.cni);
+        let config = &settings.mesh.default_config;
+        assert_eq!((config.status_port, &*config.mesh_id), (15030, "m1"));
+        assert_eq!(settings.proxy_user, ProxyUser::Refuse);
+    }
+
+    #[test]
+    fn mesh_config_wins_over_values() {
+        let values = r#"{"global": {"meshID": "m1", "proxy": {"statusPort": 15030}}, "istio_cni": {"enabled": true}}"#;
+        let mesh = "defaultConfig: {statusPort: 15040, meshId: m2, interceptionMode: TPROXY}";
+        let settings = read("", values, mesh).unwrap().value;
+        let config = &settings.mesh.default_config;
+        assert_eq!((config.status_port, &*config.mesh_id), (15040, "m2"));
+        assert!(settings.cni);
+    }
+
+    #[test]
+    fn numbers_are_taken_for_texts() {
+        let values = "global:\n  hub: r\n  tag: 1.24\n  proxy:\n    includeInboundPorts: 80\n    resources:\n      limits: {cpu: 2}\n";
+        let settings = read("", values, "").unwrap().value;
+        assert_eq!(settings.images.proxy, "r/mesh-proxy:1.24");
+        assert_eq!(settings.capture.include_inbound_ports, "80");
+        assert_eq!(settings.resources.limits["cpu"], "2");
+        let error = read("", "global: {tag: [1]}", "").unwrap_err();
+        assert_eq!(
+            error.source.to_string(),
+            "global.tag: expected a text, found [1]"
+        );
     }
 
     #[test]

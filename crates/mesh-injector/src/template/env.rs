@@ -3,6 +3,7 @@
 use mesh_api::k8s::api::core::v1::{
     Container, ContainerPort, EnvVar, EnvVarSource, ObjectFieldSelector, ResourceFieldSelector,
 };
+use mesh_model::annotation::TOPOLOGY_NETWORK;
 use mesh_model::env;
 
 use serde_json::Value;
@@ -53,8 +54,11 @@ pub(super) fn proxy(input: &Input<'_>) -> Vec<EnvVar> {
             config.interception_mode.as_str(),
         ),
     ];
-    if !settings.network.is_empty() {
-        list.push(value("ISTIO_META_NETWORK", &settings.network));
+    let labels = input.pod.metadata.labels.as_ref();
+    let own = labels.and_then(|labels| labels.get(TOPOLOGY_NETWORK));
+    let network = own.unwrap_or(&settings.network);
+    if !network.is_empty() {
+        list.push(value("ISTIO_META_NETWORK", network));
     }
     if !input.workload.name.is_empty() {
         list.push(value("ISTIO_META_WORKLOAD_NAME", &input.workload.name));

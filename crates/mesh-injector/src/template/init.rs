@@ -1,10 +1,11 @@
-//! `istio-init`: sets the rules that send the pod's traffic through its proxy, then ends.
+//! `istio-init`: sets the rules that send the pod's traffic through its proxy, then ends. Where a CNI plugin of the node sets
+//! them, `istio-validation` only verifies that it has, so that no pod runs beside its proxy.
 
 use mesh_api::k8s::api::core::v1::{Capabilities, Container, SecurityContext};
 use mesh_api::mesh_config::InterceptionMode;
 use mesh_model::port;
 
-use super::{INIT, Input, env, resources, strings};
+use super::{INIT, Input, VALIDATION, env, image, resources, strings};
 
 /// The container, or `None` when the pod wants no capture.
 pub(super) fn container(input: &Input<'_>) -> Option<Container> {
@@ -12,18 +13,19 @@ pub(super) fn container(input: &Input<'_>) -> Option<Container> {
     if annotations.config.interception_mode == InterceptionMode::None {
         return None;
     }
-    let image = annotations
-        .image
-        .as_ref()
-        .unwrap_or(&input.settings.images.init);
+    let settings = input.settings;
+    let (name, security_context) = match settings.cni {
+        true => (VALIDATION, validation_context(settings.proxy.privileged)),
+        false => (INIT, init_context(settings.proxy.privileged)),
+    };
     Some(Container {
         args: Some(args(input)),
         env: env::metadata(input),
-        image: Some(image.clone()),
-        image_pull_policy: input.settings.image_pull_policy.clone(),
-        name: INIT.to_owned(),
+        image: Some(image::image(input, &settings.images.init)),
+        image_pull_policy: settings.image_pull_policy.clone(),
+        name: name.to_owned(),
         resources: Some(resources(&annotations.resources)),
-        security_context: Some(security_context()),
+        security_context: Some(security_context),
         ..Container::default()
     })
 }
@@ -65,6 +67,9 @@ fn args(input: &Input<'_>) -> Vec<String> {
         "--log_output_level={}",
         input.annotations.agent_log_level
     ));
+    if input.settings.cni {
+        args.extend(strings(["--run-validation", "--skip-rule-apply"]));
+    }
     args
 }
 
@@ -88,18 +93,35 @@ fn excluded_inbound_ports(input: &Input<'_>) -> String {
 }
 
 /// Root, but with nothing that setting rules does not need.
-fn security_context() -> SecurityContext {
+fn init_context(privileged: bool) -> SecurityContext {
     SecurityContext {
-        allow_privilege_escalation: Some(false),
+        allow_privilege_escalation: Some(privileged),
         capabilities: Some(Capabilities {
             add: Some(strings(["NET_ADMIN", "NET_RAW"])),
             drop: Some(strings(["ALL"])),
         }),
-        privileged: Some(false),
+        privileged: Some(privileged),
         read_only_root_filesystem: Some(false),
         run_as_group: Some(0),
         run_as_non_root: Some(false),
         run_as_user: Some(0),
+        ..SecurityContext::default()
+    }
+}
+
+/// The proxy's user, whose way past the rules is part of what is verified.
+fn validation_context(privileged: bool) -> SecurityContext {
+    SecurityContext {
+        allow_privilege_escalation: Some(privileged),
+        capabilities: Some(Capabilities {
+            add: None,
+            drop: Some(strings(["ALL"])),
+        }),
+        privileged: Some(privileged),
+        read_only_root_filesystem: Some(true),
+        run_as_group: Some(i64::from(port::PROXY_GID)),
+        run_as_non_root: Some(true),
+        run_as_user: Some(i64::from(port::PROXY_UID)),
         ..SecurityContext::default()
     }
 }

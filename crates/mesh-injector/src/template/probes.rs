@@ -18,10 +18,11 @@ pub(super) fn readiness(input: &Input<'_>) -> Option<Probe> {
     has_agent(input).then_some(probe)
 }
 
-/// Up to ten minutes for the first configuration; what is started after the proxy waits for it.
+/// Up to ten minutes, or what the settings say, for the first configuration; what is started after the proxy waits for it.
 pub(super) fn startup(input: &Input<'_>) -> Option<Probe> {
+    let failures = input.settings.proxy.startup_failures?;
     let probe = Probe {
-        failure_threshold: Some(600),
+        failure_threshold: Some(failures),
         period_seconds: Some(1),
         ..ready()
     };

@@ -6,18 +6,14 @@ use mesh_api::k8s::api::core::v1::{
 };
 use mesh_model::port;
 
-use super::{Input, PROXY, env, probes, resources, strings, volumes};
+use super::{Input, PROXY, env, image, probes, resources, strings, volumes};
 
 pub(super) fn container(input: &Input<'_>) -> Container {
     let annotations = input.annotations;
-    let image = annotations
-        .image
-        .as_ref()
-        .unwrap_or(&input.settings.images.proxy);
     Container {
         args: Some(args(input)),
         env: Some(env::proxy(input)),
-        image: Some(image.clone()),
+        image: Some(image::image(input, &input.settings.images.proxy)),
         image_pull_policy: input.settings.image_pull_policy.clone(),
         lifecycle: lifecycle(input),
         name: PROXY.to_owned(),
@@ -30,9 +26,9 @@ pub(super) fn container(input: &Input<'_>) -> Container {
         readiness_probe: probes::readiness(input),
         resources: Some(resources(&annotations.resources)),
         restart_policy: annotations.native.then(|| "Always".to_owned()),
-        security_context: Some(security_context()),
+        security_context: Some(security_context(input.settings.proxy.privileged)),
         startup_probe: probes::startup(input),
-        volume_mounts: Some(volumes::mounts()),
+        volume_mounts: Some(volumes::mounts(&annotations.user_volumes.mounts)),
         ..Container::default()
     }
 }
@@ -56,6 +52,9 @@ fn args(input: &Input<'_>) -> Vec<String> {
 /// A native sidecar is drained before it is stopped, because the kubelet stops it only after the application. In the
 /// classic order `wait` can hold the containers that follow until the proxy is ready.
 fn lifecycle(input: &Input<'_>) -> Option<Lifecycle> {
+    if let Some(own) = &input.settings.proxy.lifecycle {
+        return Some(own.clone());
+    }
     let exec = |command| LifecycleHandler {
         exec: Some(ExecAction {
             command: Some(command),
@@ -87,14 +86,14 @@ fn lifecycle(input: &Input<'_>) -> Option<Lifecycle> {
     }
 }
 
-fn security_context() -> SecurityContext {
+fn security_context(privileged: bool) -> SecurityContext {
     SecurityContext {
-        allow_privilege_escalation: Some(false),
+        allow_privilege_escalation: Some(privileged),
         capabilities: Some(Capabilities {
             add: None,
             drop: Some(strings(["ALL"])),
         }),
-        privileged: Some(false),
+        privileged: Some(privileged),
         read_only_root_filesystem: Some(true),
         run_as_group: Some(i64::from(port::PROXY_GID)),
         run_as_non_root: Some(true),

@@ -26,7 +26,15 @@ pub(super) fn volumes(token_audience: &str) -> Vec<Volume> {
     NAMES.map(|name| volume(name, token_audience)).into()
 }
 
-pub(super) fn mounts() -> Vec<VolumeMount> {
+/// Our mounts and those of the user, which replace ours at the same path.
+pub(super) fn mounts(own: &[VolumeMount]) -> Vec<VolumeMount> {
+    let mut mounts = our_mounts();
+    mounts.retain(|ours| own.iter().all(|own| own.mount_path != ours.mount_path));
+    mounts.extend(own.iter().cloned());
+    mounts
+}
+
+fn our_mounts() -> Vec<VolumeMount> {
     let mount = |name: &str, path: &str| VolumeMount {
         mount_path: path.to_owned(),
         name: name.to_owned(),

@@ -233,7 +233,7 @@ fn files(command: &Command) -> Files {
 fn overrides(command: &Command) -> Overrides {
     Overrides {
         revision: command.revision.clone(),
-        warn_of_proxy_user: command.warn_of_proxy_user,
+        proxy_user: command.proxy_user,
     }
 }
 

@@ -7,6 +7,8 @@ use mesh_runtime::{
     log,
 };
 
+use crate::ProxyUser;
+
 /// The sidecar injector of the mesh: an admission webhook that puts the proxy into pods as they are created.
 ///
 /// Certificates come from the mesh's authority, by the pod's service account token, unless files are given. The settings
@@ -59,9 +61,10 @@ pub struct Command {
         help_heading = "Injection"
     )]
     pub pre_stop_sleep: u32,
-    /// Warn of pods whose application runs as the proxy's user (1337), instead of refusing them.
-    #[arg(long, help_heading = "Injection")]
-    pub warn_of_proxy_user: bool,
+    /// What to do with pods whose application runs as the proxy's user (1337), which bypasses the mesh. Default: what the
+    /// values say (`sidecarInjectorWebhook.proxyUser`), else `warn`.
+    #[arg(long, value_enum, value_name = "WHAT", help_heading = "Injection")]
+    pub proxy_user: Option<ProxyUser>,
 
     /// Reviews, over TLS.
     #[arg(long = "httpsAddr", default_value = ":15017", value_parser = listen::on, value_name = "ADDR", help_heading = "Ports")]

@@ -4,7 +4,7 @@
 //! Files that cannot be read, or hold nonsense, leave the last good settings in force. Only new pods see a change.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::PathBuf,
     sync::{
@@ -40,7 +40,7 @@ pub struct Overrides {
     /// Revision of the control plane.
     pub revision: Option<String>,
     /// What to do with an application that runs as the proxy's user.
-    pub warn_of_proxy_user: bool,
+    pub proxy_user: Option<ProxyUser>,
 }
 
 /// Why settings are not in force.
@@ -64,6 +64,7 @@ pub struct Live {
     native_sidecars: bool,
     kubelets: Kubelets,
     kubelets_are_new: AtomicBool,
+    by_node: ArcSwap<BTreeMap<String, bool>>,
 }
 
 /// What pods get only where every kubelet of the cluster is new enough.
@@ -76,13 +77,15 @@ pub struct Kubelets {
 }
 
 impl Live {
-    /// These settings, until they change; `kubelets` in addition once [`Live::set_kubelets_are_new`] says so.
+    /// These settings, until they change; `kubelets` in addition as far as [`Live::set_kubelets`]
+    /// says so.
     pub fn new(settings: Settings, kubelets: Kubelets) -> Self {
         Self {
             native_sidecars: settings.native_sidecars,
             settings: ArcSwap::from_pointee(settings),
             kubelets,
             kubelets_are_new: AtomicBool::new(false),
+            by_node: ArcSwap::default(),
         }
     }
 
@@ -90,6 +93,10 @@ impl Live {
     pub fn settings(&self) -> Settings {
         let mut settings = Settings::clone(&self.settings.load());
         settings.native_sidecars = self.native_sidecars;
+        // What is on every node or on none needs no look at a pod's own.
+        if self.kubelets.native_sidecars && !self.native_sidecars {
+            settings.kubelets = self.by_node.load_full();
+        }
         if self.kubelets_are_new.load(Relaxed) {
             settings.native_sidecars |= self.kubelets.native_sidecars;
             settings.pre_stop_sleep = self.kubelets.pre_stop_sleep;
@@ -97,8 +104,11 @@ impl Live {
         settings
     }
 
-    /// Whether every kubelet of the cluster runs native sidecars by default, and knows the hook `sleep`.
-    pub fn set_kubelets_are_new(&self, new: bool) {
+    /// Whether each kubelet runs native sidecars by default, and knows the hook `sleep`, by the name of its node. What all
+    /// of them can holds for pods whose node is not known yet.
+    pub fn set_kubelets(&self, by_node: BTreeMap<String, bool>) {
+        let new = !by_node.is_empty() && by_node.values().all(|new| *new);
+        self.by_node.store(Arc::new(by_node));
         if self.kubelets_are_new.swap(new, Relaxed) != new {
             tracing::info!(new, "kubelets");
         }
@@ -212,8 +222,8 @@ impl Overrides {
         if let Some(revision) = &self.revision {
             settings.revision.clone_from(revision);
         }
-        if self.warn_of_proxy_user {
-            settings.proxy_user = ProxyUser::Warn;
+        if let Some(proxy_user) = self.proxy_user {
+            settings.proxy_user = proxy_user;
         }
         Ok(settings)
     }
@@ -323,12 +333,27 @@ mod tests {
         let live = Live::new(Settings::default(), kubelets);
         let seen = || {
             let settings = live.settings();
-            (settings.native_sidecars, settings.pre_stop_sleep)
+            let native = [None, Some("new"), Some("old"), Some("unknown")];
+            let native = native.map(|node| settings.runs_native_sidecars(node));
+            (native, settings.pre_stop_sleep)
         };
-        assert_eq!(seen(), (false, 0));
-        live.set_kubelets_are_new(true);
-        assert_eq!(seen(), (true, 5));
-        live.set_kubelets_are_new(false);
-        assert_eq!(seen(), (false, 0));
+        let nodes = |nodes: &[(&str, bool)]| {
+            live.set_kubelets(
+                nodes
+                    .iter()
+                    .map(|(name, new)| ((*name).to_owned(), *new))
+                    .collect(),
+            );
+        };
+        assert_eq!(seen(), ([false; 4], 0));
+        nodes(&[("new", true), ("old", true)]);
+        assert_eq!(seen(), ([true; 4], 5));
+        nodes(&[("new", true), ("old", false)]);
+        assert_eq!(seen(), ([false, true, false, false], 0));
+        nodes(&[]);
+        assert_eq!(seen(), ([false; 4], 0));
+        let never = Live::new(Settings::default(), Kubelets::default());
+        never.set_kubelets([("new".to_owned(), true)].into());
+        assert!(!never.settings().runs_native_sidecars(Some("new")));
     }
 }

@@ -1,6 +1,6 @@
-//! Whether every kubelet of the cluster is new: runs native sidecars by default, and knows the hook `sleep`.
+//! Which kubelets of the cluster are new: run native sidecars by default, and know the hook `sleep`.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use kube::{Api, Client, api::ListParams};
 use mesh_api::k8s::api::core::v1::Node;
@@ -22,9 +22,9 @@ pub async fn run(client: Client, live: Arc<Live>, first: Condition, shutdown: Sh
     let api: Api<Node> = Api::all(client);
     let mut first = Some(first);
     loop {
-        let (known, wait) = match all_are_new(&api).await {
-            Ok(new) => {
-                live.set_kubelets_are_new(new);
+        let (known, wait) = match kubelets(&api).await {
+            Ok(kubelets) => {
+                live.set_kubelets(kubelets);
                 (true, INTERVAL)
             }
             Err(error) => {
@@ -52,17 +52,24 @@ pub async fn run(client: Client, live: Arc<Live>, first: Condition, shutdown: Sh
 /// # Errors
 /// If the API server does not list the nodes.
 pub async fn all_are_new(api: &Api<Node>) -> kube::Result<bool> {
+    let kubelets = kubelets(api).await?;
+    Ok(!kubelets.is_empty() && kubelets.values().all(|new| *new))
+}
+
+/// Whether each kubelet runs native sidecars by default, by the name of its node.
+///
+/// # Errors
+/// If the API server does not list the nodes.
+pub async fn kubelets(api: &Api<Node>) -> kube::Result<BTreeMap<String, bool>> {
     let mut params = ListParams::default().limit(PAGE);
-    let mut any = false;
+    let mut kubelets = BTreeMap::new();
     loop {
         let page = api.list(&params).await?;
-        any |= !page.items.is_empty();
-        if !page.items.iter().all(is_new) {
-            return Ok(false);
-        }
+        let nodes = page.items.iter();
+        kubelets.extend(nodes.filter_map(|node| Some((node.metadata.name.clone()?, is_new(node)))));
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
             Some(token) => params = params.continue_token(&token),
-            None => return Ok(any),
+            None => return Ok(kubelets),
         }
     }
 }

@@ -162,13 +162,11 @@ fn what_the_webhook_itself_would_refuse_is_told() {
         annotated.starts_with(&format!("✘ {matches}, but the pod is annotated")),
         "{annotated}"
     );
-    let root = outcome(pod(
-        json!({"securityContext": {"runAsUser": 1337}}),
-        json!({}),
-    ));
+    let mistaken = outcome(pod(json!({}), json!({"sidecar.istio.io/proxyCPU": "much"})));
+    let refused = "but the pod is refused: metadata.annotations[sidecar.istio.io/proxyCPU]: ";
     assert!(
-        root.starts_with(&format!("✘ {matches}, but the pod is refused: spec.containers[0].securityContext.runAsUser: 1337")),
-        "{root}"
+        mistaken.starts_with(&format!("✘ {matches}, {refused}")),
+        "{mistaken}"
     );
 }
 

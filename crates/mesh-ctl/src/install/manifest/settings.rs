@@ -77,7 +77,12 @@ fn values(plan: &Plan<'_>) -> Value {
     merge(&mut values, &options.values);
     // These steer the installation, not injection.
     if let Some(fields) = values.as_object_mut() {
-        fields.remove("pilot");
+        let cni = fields
+            .remove("pilot")
+            .and_then(|mut pilot| pilot.as_object_mut()?.remove("cni"));
+        if let Some(cni) = cni {
+            fields.insert("pilot".to_owned(), json!({ "cni": cni }));
+        }
         if let Some(webhook) = fields
             .get_mut("sidecarInjectorWebhook")
             .and_then(Value::as_object_mut)
