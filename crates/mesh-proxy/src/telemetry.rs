@@ -10,6 +10,7 @@ pub mod exposition; // all of it in Prometheus' text form
 pub mod observers; //  what one listener wants of it
 pub mod record; //     what one request, or one connection, left behind
 pub mod shard; //      a worker's part
+pub mod substitution; // text with operators
 
 mod histogram; // Envoy's buckets
 mod label; //     a record → the labels of Istio's metrics
@@ -135,7 +136,7 @@ impl Telemetry {
         &self,
         stats: Option<mesh_model::filter::Stats>,
         logs: &[mesh_model::access_log::AccessLog],
-    ) -> Result<Observers, access_log::InvalidFormat> {
+    ) -> Result<Observers, substitution::InvalidFormat> {
         Observers::new(stats, logs, &self.0.sinks)
     }
 

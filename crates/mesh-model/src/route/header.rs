@@ -26,8 +26,8 @@ impl HeaderMutations {
 pub struct HeaderAdd {
     /// Its name, lower case.
     pub name: String,
-    /// Its value.
-    pub value: String,
+    /// Its value: text with operators (`%REQ(X-A)%`); `%%` is a percent sign.
+    pub format: String,
     /// What becomes of the values that are there.
     pub action: AppendAction,
     /// A header whose value is empty is added all the same.

@@ -122,7 +122,10 @@ impl Fake {
         match kind {
             ResourceType::Cluster => self.shared.apply_cluster(decoded(bytes)),
             ResourceType::Endpoint => self.shared.apply_endpoints(decoded(bytes)),
-            ResourceType::Route => self.shared.apply_routes(decoded(bytes)),
+            ResourceType::Route => self
+                .shared
+                .apply_routes(decoded(bytes))
+                .expect("executable"),
             ResourceType::Listener => self
                 .shared
                 .apply_listener(decoded(bytes))

@@ -34,10 +34,12 @@ impl Target for Shared {
         self.listeners.remove(name);
     }
 
-    fn apply_routes(&self, routes: RouteConfiguration) {
-        self.routes.apply(&routes, &self.clusters);
+    fn apply_routes(&self, routes: RouteConfiguration) -> Result<(), String> {
+        let applied = self.routes.apply(&routes, &self.clusters);
+        applied.map_err(|error| one_line(&error))?;
         // A listener may have waited for them.
         self.listeners.settle();
+        Ok(())
     }
 
     fn remove_routes(&self, name: &RouteName) {

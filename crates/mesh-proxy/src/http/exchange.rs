@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     flag::ResponseFlags,
-    telemetry::{RequestRecord, UpstreamRecord, Workload},
+    telemetry::{
+        RequestRecord, UpstreamRecord, Workload,
+        substitution::{RequestView, ResponseView, Style, Subject, Template},
+    },
 };
 use bytes::Bytes;
 use http::{
@@ -131,6 +134,42 @@ impl Exchange {
     /// The route that was found, with its table.
     pub(super) fn route(&self) -> Option<(Table, (u32, u32))> {
         self.facts.borrow().route.clone()
+    }
+
+    /// Fills in the value of a header. The headers that are being changed are not with the exchange; the request's are
+    /// once it has been answered.
+    pub(super) fn fill(
+        &self,
+        template: &Template,
+        request: Option<&HeaderMap>,
+        response: Option<(StatusCode, &HeaderMap)>,
+    ) -> Vec<u8> {
+        let facts = self.facts.borrow();
+        let route = facts.route.as_ref();
+        let route = route.and_then(|(t, f)| Some(t.get()?.route(*f)));
+        let subject = Subject {
+            connection: &self.downstream.connection,
+            start: self.start,
+            request: Some(RequestView {
+                method: &self.method,
+                path: facts.path.as_ref().map_or("", PathAndQuery::as_str),
+                authority: text(facts.authority.as_ref()),
+                version: self.version,
+                headers: request.unwrap_or(&facts.request_headers),
+                route: route.map(Route::name),
+            }),
+            response: response.map(|(status, headers)| ResponseView {
+                headers: Some(headers),
+                status: Some(status),
+                grpc_status: facts.grpc_status,
+            }),
+            upstream: &facts.upstream,
+            flags: facts.flags,
+            ended: None,
+        };
+        let mut value = Vec::new();
+        template.push(&mut value, &subject, Style::Header);
+        value
     }
 
     /// The request has a body.

@@ -25,7 +25,8 @@ pub(super) struct LocalReply {
     body: Cow<'static, str>,
     flags: ResponseFlags,
     details: Cow<'static, str>,
-    headers: HeaderMap,
+    // Few have any.
+    headers: Option<Box<HeaderMap>>,
     grpc_status: Option<u32>,
     close: bool,
     unsent: bool,
@@ -38,7 +39,7 @@ impl LocalReply {
             body: Cow::Borrowed(""),
             flags: ResponseFlags::NONE,
             details: details.into(),
-            headers: HeaderMap::new(),
+            headers: None,
             grpc_status: None,
             close: false,
             unsent: true,
@@ -56,7 +57,7 @@ impl LocalReply {
     }
 
     fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.headers.get_or_insert_default().insert(name, value);
         self
     }
 
@@ -278,7 +279,9 @@ impl LocalReply {
             *response.body_mut() = Body::full(body);
         }
         let headers = response.headers_mut();
-        headers.extend(self.headers);
+        if let Some(own) = self.headers {
+            headers.extend(*own);
+        }
         if mark && self.unsent && self.status.is_server_error() {
             headers.insert(UNSENT, HeaderValue::from_static("1"));
         }

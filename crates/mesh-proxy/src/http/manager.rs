@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     publish::Local,
-    telemetry::{Counter, Observers, Scope, Telemetry, access_log::InvalidFormat},
+    telemetry::{Counter, Observers, Scope, Telemetry, substitution::InvalidFormat},
     worker::{Shared, Worker},
 };
 use http::HeaderValue;
@@ -104,7 +104,7 @@ impl Manager {
     /// Compiles `model`, which stands in a listener of that direction.
     ///
     /// # Errors
-    /// If the format of an access log is not understood.
+    /// If the format of an access log or of a header is not understood.
     pub fn compile(
         model: &HttpConnectionManager,
         _direction: Option<Direction>,
@@ -138,7 +138,7 @@ impl Manager {
             routes: match &model.routes {
                 RouteSource::Rds(name) => Source::Discovered(shared.routes.slot(name)),
                 RouteSource::Inline(configuration) => {
-                    let table = RouteTable::compile(configuration, &shared.clusters);
+                    let table = RouteTable::compile(configuration, &shared.clusters)?;
                     Source::Inline(Arc::new(table))
                 }
             },

@@ -1,11 +1,18 @@
 //! What routes change of headers, compiled.
 //!
 //! A request's levels (weighted cluster, route, virtual host, table, in this order) are brought together when a table is
-//! compiled; a request whose route changes nothing does nothing.
+//! compiled; a request whose route changes nothing does nothing. Values with operators are filled in before the header is
+//! added, so that each sees what the one before it did.
 
+use crate::telemetry::substitution::{InvalidFormat, Template};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use mesh_model::route::{AppendAction, HeaderAdd, HeaderMutations};
 use std::sync::Arc;
+
+/// Fills a template in, given the headers that are being changed.
+pub(crate) trait Fill: Fn(&Template, &HeaderMap) -> Vec<u8> {}
+
+impl<F: Fn(&Template, &HeaderMap) -> Vec<u8>> Fill for F {}
 
 /// The changes of all levels that concern one route, in order.
 #[derive(Clone, Debug, Default)]
@@ -29,34 +36,44 @@ struct Changes {
 #[derive(Debug)]
 struct Add {
     name: HeaderName,
-    value: HeaderValue,
+    value: Text,
     action: AppendAction,
+    keep_empty: bool,
+}
+
+#[derive(Debug)]
+enum Text {
+    Literal(HeaderValue),
+    Template(Template),
 }
 
 impl Mutations {
     /// Those of `model`, then `outer`.
-    pub(crate) fn within(model: &HeaderMutations, outer: &Self) -> Self {
+    ///
+    /// # Errors
+    /// If a value has an operator that is not understood.
+    pub(crate) fn within(model: &HeaderMutations, outer: &Self) -> Result<Self, InvalidFormat> {
         if model.is_empty() {
-            return outer.clone();
+            return Ok(outer.clone());
         }
-        Self(Some(Arc::new(Level {
-            request: Changes::new(&model.request_remove, &model.request_add),
-            response: Changes::new(&model.response_remove, &model.response_add),
+        Ok(Self(Some(Arc::new(Level {
+            request: Changes::new(&model.request_remove, &model.request_add)?,
+            response: Changes::new(&model.response_remove, &model.response_add)?,
             outer: outer.clone(),
-        })))
+        }))))
     }
 
-    /// Changes the headers of a request.
-    pub(crate) fn request(&self, headers: &mut HeaderMap) {
+    /// Changes the headers of a request; `fill` fills a template in, given the headers as they are by then.
+    pub(crate) fn request(&self, headers: &mut HeaderMap, fill: impl Fill) {
         for level in self.levels() {
-            level.request.apply(headers);
+            level.request.apply(headers, &fill);
         }
     }
 
     /// Changes the headers of a response.
-    pub(crate) fn response(&self, headers: &mut HeaderMap) {
+    pub(crate) fn response(&self, headers: &mut HeaderMap, fill: impl Fill) {
         for level in self.levels() {
-            level.response.apply(headers);
+            level.response.apply(headers, &fill);
         }
     }
 
@@ -66,50 +83,67 @@ impl Mutations {
 }
 
 impl Changes {
-    fn new(remove: &[String], add: &[HeaderAdd]) -> Self {
+    fn new(remove: &[String], add: &[HeaderAdd]) -> Result<Self, InvalidFormat> {
         let names = remove.iter().filter_map(|name| name.parse().ok());
-        Self {
+        let add = add.iter().filter_map(|add| Add::new(add).transpose());
+        Ok(Self {
             remove: names.collect(),
-            add: add.iter().filter_map(Add::new).collect(),
-        }
+            add: add.collect::<Result<_, _>>()?,
+        })
     }
 
-    fn apply(&self, headers: &mut HeaderMap) {
+    fn apply(&self, headers: &mut HeaderMap, fill: &impl Fill) {
         for name in &self.remove {
             headers.remove(name);
         }
         for add in &self.add {
-            add.apply(headers);
+            add.apply(headers, fill);
         }
     }
 }
 
 impl Add {
-    // Names and values were checked when they were decoded. An empty value is not added unless that is asked for.
-    fn new(model: &HeaderAdd) -> Option<Self> {
-        if model.value.is_empty() && !model.keep_empty {
-            return None;
-        }
-        Some(Self {
-            name: model.name.parse().ok()?,
-            value: model.value.parse().ok()?,
+    // Names and literal values were checked when they were decoded; one that is none after all is not added.
+    fn new(model: &HeaderAdd) -> Result<Option<Self>, InvalidFormat> {
+        let template = Template::compile(&model.format)?;
+        let value = match template.literal().map(HeaderValue::from_bytes) {
+            None => Some(Text::Template(template)),
+            Some(value) => value.ok().map(Text::Literal),
+        };
+        let name = model.name.parse().ok();
+        Ok(name.zip(value).map(|(name, value)| Self {
+            name,
+            value,
             action: model.action,
-        })
+            keep_empty: model.keep_empty,
+        }))
     }
 
-    fn apply(&self, headers: &mut HeaderMap) {
-        let Self { name, value, .. } = self;
+    // An empty value is not added unless that is asked for; nor what cannot stand in a header.
+    fn value(&self, headers: &HeaderMap, fill: &impl Fill) -> Option<HeaderValue> {
+        let value = match &self.value {
+            Text::Literal(value) => value.clone(),
+            Text::Template(template) => HeaderValue::from_bytes(&fill(template, headers)).ok()?,
+        };
+        (self.keep_empty || !value.is_empty()).then_some(value)
+    }
+
+    fn apply(&self, headers: &mut HeaderMap, fill: &impl Fill) {
+        let Some(value) = self.value(headers, fill) else {
+            return;
+        };
+        let name = &self.name;
         let exists = headers.contains_key(name);
         match self.action {
             AppendAction::AppendIfExistsOrAdd => {
-                headers.append(name, value.clone());
+                headers.append(name, value);
             }
             AppendAction::AddIfAbsent if exists => {}
             AppendAction::OverwriteIfExists if !exists => {}
             AppendAction::AddIfAbsent
             | AppendAction::OverwriteIfExists
             | AppendAction::OverwriteIfExistsOrAdd => {
-                headers.insert(name, value.clone());
+                headers.insert(name, value);
             }
         }
     }
@@ -122,7 +156,7 @@ mod tests {
     fn add(name: &str, value: &str, action: AppendAction) -> HeaderAdd {
         HeaderAdd {
             name: name.into(),
-            value: value.into(),
+            format: value.into(),
             action,
             keep_empty: false,
         }
@@ -133,10 +167,32 @@ mod tests {
         for (name, value) in before {
             headers.append(*name, HeaderValue::from_static(value));
         }
-        mutations.request(&mut headers);
+        mutations.request(&mut headers, |_: &Template, headers: &HeaderMap| {
+            headers.len().to_string().into()
+        });
         let line =
             |(n, v): (&HeaderName, &HeaderValue)| format!("{n}={}", v.to_str().expect("text"));
         headers.iter().map(line).collect::<Vec<_>>().join(" ")
+    }
+
+    fn within(model: &HeaderMutations, outer: &Mutations) -> Mutations {
+        Mutations::within(model, outer).expect("good formats")
+    }
+
+    #[test]
+    fn operators_are_filled_in_one_after_the_other() {
+        let action = AppendAction::AppendIfExistsOrAdd;
+        let model = HeaderMutations {
+            request_add: vec![add("n", "%REQ(a)%", action), add("m", "%REQ(a)%", action)],
+            ..Default::default()
+        };
+        let mutations = within(&model, &Mutations::default());
+        assert_eq!(applied(&mutations, &[("a", "1")]), "a=1 n=1 m=2");
+        let bad = HeaderMutations {
+            response_add: vec![add("n", "%NOT_KNOWN%", action)],
+            ..Default::default()
+        };
+        assert!(Mutations::within(&bad, &Mutations::default()).is_err());
     }
 
     #[test]
@@ -152,7 +208,7 @@ mod tests {
                 request_add: vec![add("a", "2", action)],
                 ..Default::default()
             };
-            let mutations = Mutations::within(&model, &Mutations::default());
+            let mutations = within(&model, &Mutations::default());
             assert_eq!(
                 applied(&mutations, &[("a", "1")]),
                 on_existing,
@@ -172,9 +228,9 @@ mod tests {
             ],
             ..Default::default()
         };
-        let table = Mutations::within(&level(&["b"], "table"), &Mutations::default());
-        let host = Mutations::within(&HeaderMutations::default(), &table);
-        let route = Mutations::within(&level(&["a"], "route"), &host);
+        let table = within(&level(&["b"], "table"), &Mutations::default());
+        let host = within(&HeaderMutations::default(), &table);
+        let route = within(&level(&["a"], "route"), &host);
         assert_eq!(
             applied(&route, &[("a", "1"), ("b", "2")]),
             "a=route a=table"

@@ -18,6 +18,7 @@ pub(crate) use table::tests;
 
 use crate::{
     slot::{Slot, Slots},
+    telemetry::substitution::InvalidFormat,
     upstream::Clusters,
 };
 use mesh_model::{RouteName, route::RouteConfiguration};
@@ -39,9 +40,17 @@ impl Routes {
     }
 
     /// Puts a table in force. The next request uses it, on connections that are open too.
-    pub fn apply(&self, configuration: &RouteConfiguration, clusters: &Clusters) {
-        let table = RouteTable::compile(configuration, clusters);
+    ///
+    /// # Errors
+    /// If the value of a header has an operator that is not understood; then the table in force stays.
+    pub fn apply(
+        &self,
+        configuration: &RouteConfiguration,
+        clusters: &Clusters,
+    ) -> Result<(), InvalidFormat> {
+        let table = RouteTable::compile(configuration, clusters)?;
         self.slot(&configuration.name).set(Some(Arc::new(table)));
+        Ok(())
     }
 
     /// Takes a table away.

@@ -13,7 +13,8 @@ use super::{
     route::{Action, DirectResponse, Route, RouteTable},
     router,
 };
-use http::{HeaderValue, Request, Response, request::Parts};
+use crate::telemetry::substitution::Template;
+use http::{HeaderMap, HeaderValue, Request, Response, request::Parts};
 use hyper::body::Incoming;
 use mesh_model::name::Direction;
 use std::{convert::Infallible, rc::Rc};
@@ -114,7 +115,11 @@ async fn ask(
         Action::Direct(direct) => return Ok(answer_directly(exchange, direct)),
         Action::Forward(forward) => forward,
     };
-    route.mutations(exchange.random).request(&mut parts.headers);
+    let mutations = route.mutations(exchange.random);
+    mutations.request(
+        &mut parts.headers,
+        |template: &Template, headers: &HeaderMap| exchange.fill(template, Some(headers), None),
+    );
     let upload = upload(exchange, incoming);
     let operation = operation(exchange, parts, route);
     let asked = router::Asked {
@@ -214,9 +219,11 @@ fn depart(exchange: &Exchange, response: &mut Response<Body>) {
         .as_ref()
         .and_then(|(t, found)| Some(t.get()?.route(*found)));
     if let Some(route) = route {
-        route
-            .mutations(exchange.random)
-            .response(response.headers_mut());
+        let fill = |template: &Template, headers: &HeaderMap| {
+            exchange.fill(template, None, Some((status, headers)))
+        };
+        let mutations = route.mutations(exchange.random);
+        mutations.response(response.headers_mut(), fill);
     }
     let overrides = route.and_then(|route| route.overrides.as_deref());
     for filter in manager.filters.iter().rev() {

@@ -4,7 +4,7 @@ use super::chain_match::{ChainTable, Inspected, SameMatch};
 use crate::{
     http,
     network::TcpProxy,
-    telemetry::{Observers, access_log::InvalidFormat},
+    telemetry::{Observers, substitution::InvalidFormat},
     tls::DownstreamContext,
     worker::Shared,
 };
@@ -70,9 +70,9 @@ pub enum Invalid {
         /// Place of the chain.
         chain: usize,
     },
-    /// The format of an access log is not understood.
-    #[error("listener {listener}: access log")]
-    AccessLog {
+    /// A format, of an access log or of a header, is not understood.
+    #[error("listener {listener}")]
+    Format {
         /// The listener.
         listener: ListenerName,
         /// What of it.
@@ -121,7 +121,7 @@ impl Listener {
                 return Ok(kept);
             }
             let compiled =
-                Chain::compile(chain, &model, shared).map_err(|source| Invalid::AccessLog {
+                Chain::compile(chain, &model, shared).map_err(|source| Invalid::Format {
                     listener: name(),
                     source,
                 })?;
@@ -143,7 +143,7 @@ impl Listener {
         let observers = shared
             .telemetry
             .observers(None, &model.access_logs)
-            .map_err(|source| Invalid::AccessLog {
+            .map_err(|source| Invalid::Format {
                 listener: name(),
                 source,
             })?;

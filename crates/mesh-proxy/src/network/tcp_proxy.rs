@@ -10,7 +10,7 @@ use super::{
 use crate::{
     connection::Connection,
     flag::ResponseFlags,
-    telemetry::{Observers, TcpRecord, UpstreamRecord, Workload, access_log::InvalidFormat},
+    telemetry::{Observers, TcpRecord, UpstreamRecord, Workload, substitution::InvalidFormat},
     tls::Stream,
     upstream::{self, clusters::ClusterSlot},
     worker::{Shared, Worker},

@@ -4,23 +4,20 @@
 //! A line is always one line. Whatever a client sent is escaped in it: line ends, quotes, control characters, bytes that
 //! are no UTF-8.
 
-mod buffer; //   a worker's lines
-mod escape; //   hostile bytes
-mod format; //   text with operators
-mod operator; // what an operator takes from a record
-mod sink; //     files, and the thread that writes them
-mod time; //     `%START_TIME%`
-mod value; //    what it found, and how that is printed
-
-pub use format::InvalidFormat;
+mod buffer; // a worker's lines
+mod format; // text with operators, or JSON of such texts
+mod sink; //   files, and the thread that writes them
 
 pub(super) use buffer::Buffers;
 pub(super) use sink::Sinks;
 
 use sink::SinkId;
 
-use super::{RequestRecord, TcpRecord};
-use crate::{connection::Connection, flag::ResponseFlags, telemetry::UpstreamRecord};
+use super::{
+    RequestRecord, TcpRecord,
+    substitution::{EndedView, InvalidFormat, RequestView, ResponseView, Subject},
+};
+use crate::flag::ResponseFlags;
 use format::Form;
 use http::HeaderName;
 use mesh_model::access_log;
@@ -43,39 +40,65 @@ pub(super) enum Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn request(self) -> Option<&'a RequestRecord<'a>> {
-        match self {
-            Self::Request(record) => Some(record),
-            Self::Tcp(_) => None,
-        }
-    }
-
-    fn tcp(self) -> Option<&'a TcpRecord<'a>> {
-        match self {
-            Self::Request(_) => None,
-            Self::Tcp(record) => Some(record),
-        }
-    }
-
-    fn connection(self) -> &'a Connection {
-        match self {
-            Self::Request(record) => record.connection,
-            Self::Tcp(record) => record.connection,
-        }
-    }
-
-    fn upstream(self) -> &'a UpstreamRecord {
-        match self {
-            Self::Request(record) => record.upstream,
-            Self::Tcp(record) => record.upstream,
-        }
-    }
-
     fn flags(self) -> ResponseFlags {
         match self {
             Self::Request(record) => record.flags,
             Self::Tcp(record) => record.flags,
         }
+    }
+
+    fn subject(self) -> Subject<'a> {
+        match self {
+            Self::Request(record) => of_request(record),
+            Self::Tcp(record) => of_connection(record),
+        }
+    }
+}
+
+fn of_request<'a>(record: &'a RequestRecord<'a>) -> Subject<'a> {
+    Subject {
+        connection: record.connection,
+        start: record.start,
+        request: Some(RequestView {
+            method: record.method,
+            path: record.path,
+            authority: record.authority,
+            version: record.version,
+            headers: record.request_headers,
+            route: record.route,
+        }),
+        response: Some(ResponseView {
+            headers: record.response_headers,
+            status: record.status,
+            grpc_status: record.grpc_status,
+        }),
+        upstream: record.upstream,
+        flags: record.flags,
+        ended: Some(EndedView {
+            duration: record.duration,
+            details: Some(&record.details),
+            termination_details: None,
+            bytes_received: record.bytes_received,
+            bytes_sent: record.bytes_sent,
+        }),
+    }
+}
+
+fn of_connection<'a>(record: &'a TcpRecord<'a>) -> Subject<'a> {
+    Subject {
+        connection: record.connection,
+        start: record.start,
+        request: None,
+        response: None,
+        upstream: record.upstream,
+        flags: record.flags,
+        ended: Some(EndedView {
+            duration: record.duration,
+            details: record.details.as_deref(),
+            termination_details: record.termination_details.as_deref(),
+            bytes_received: record.bytes_received,
+            bytes_sent: record.bytes_sent,
+        }),
     }
 }
 

@@ -1,6 +1,9 @@
 //! What one listener or filter chain wants to have measured and logged, compiled with it.
 
-use super::access_log::{AccessLog, InvalidFormat, Sinks};
+use super::{
+    access_log::{AccessLog, Sinks},
+    substitution::InvalidFormat,
+};
 use http::HeaderName;
 use mesh_model::{access_log, filter::Stats};
 

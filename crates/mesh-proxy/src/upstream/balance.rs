@@ -2,18 +2,28 @@
 
 use super::endpoint::{Endpoint, Endpoints, Members};
 use mesh_model::cluster::LbPolicy;
-use std::sync::atomic::Ordering::Relaxed;
+use std::{net::SocketAddr, sync::atomic::Ordering::Relaxed};
 
 /// How often a host that refused a connection a moment ago is passed over for another pick.
 const REPICKS: u32 = 3;
 
+/// What a request or a connection brings to the choice of its endpoint. The default: nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pick<'a> {
+    /// Where it was meant for.
+    pub original_dst: Option<SocketAddr>,
+    /// Numbers of the hosts that it has tried: they are avoided.
+    pub tried: &'a [u64],
+    /// How many further picks are made to find another host; then the last is taken all the same.
+    pub attempts: u32,
+}
+
 impl Endpoints {
     /// An endpoint by `policy`; `None`: there is none that may be used.
-    ///
-    /// Up to `attempts` further picks are made to find one that `tried` does not hold; then the last is taken all the same.
-    pub fn pick(&self, policy: LbPolicy, tried: &[u64], attempts: u32) -> Option<&Endpoint> {
+    pub fn pick(&self, policy: LbPolicy, pick: &Pick<'_>) -> Option<&Endpoint> {
+        let tried = pick.tried;
         let mut picked = self.pick_once(policy)?;
-        let mut again = attempts.max(1);
+        let mut again = pick.attempts.max(1);
         while tried.contains(&picked.host.id) && again > 0 {
             picked = self.pick_once(policy)?;
             again -= 1;
@@ -114,10 +124,20 @@ mod tests {
     fn counts(endpoints: &Endpoints, policy: LbPolicy, picks: u32) -> HashMap<u16, u32> {
         let mut counts = HashMap::new();
         for _ in 0..picks {
-            let picked = endpoints.pick(policy, &[], 0).expect("an endpoint");
+            let picked = endpoints
+                .pick(policy, &Pick::default())
+                .expect("an endpoint");
             *counts.entry(picked.host.address.port()).or_default() += 1;
         }
         counts
+    }
+
+    fn avoiding(tried: &[u64]) -> Pick<'_> {
+        Pick {
+            tried,
+            attempts: 5,
+            ..Pick::default()
+        }
     }
 
     fn plain(all: Vec<Endpoint>) -> Endpoints {
@@ -126,7 +146,11 @@ mod tests {
 
     #[test]
     fn none_of_none() {
-        assert!(plain(vec![]).pick(LbPolicy::Random, &[], 5).is_none());
+        assert!(
+            plain(vec![])
+                .pick(LbPolicy::Random, &Pick::default())
+                .is_none()
+        );
     }
 
     #[test]
@@ -191,7 +215,7 @@ mod tests {
             ..LAYOUT
         };
         let dead = Endpoints::new(vec![sick(1)], &HashMap::new(), never);
-        assert!(dead.pick(LbPolicy::Random, &[], 0).is_none());
+        assert!(dead.pick(LbPolicy::Random, &Pick::default()).is_none());
     }
 
     #[test]
@@ -225,14 +249,14 @@ mod tests {
         let first = endpoints.all()[0].host.id;
         let avoided = (0..100)
             .filter(|_| {
-                let picked = endpoints.pick(LbPolicy::Random, &[first], 5);
+                let picked = endpoints.pick(LbPolicy::Random, &avoiding(&[first]));
                 picked.is_some_and(|e| e.host.id != first)
             })
             .count();
         assert!(avoided > 90, "{avoided}");
         let all = [first, endpoints.all()[1].host.id];
         assert!(
-            endpoints.pick(LbPolicy::Random, &all, 5).is_some(),
+            endpoints.pick(LbPolicy::Random, &avoiding(&all)).is_some(),
             "better one again than none"
         );
 

@@ -2,6 +2,7 @@
 
 use super::{
     Host,
+    balance::Pick,
     breaker::Breaker,
     endpoint::{Endpoint, Endpoints, Layout, compile},
     failure::{Failure, FailureKind},
@@ -112,26 +113,22 @@ impl Cluster {
         Self { info, endpoints }
     }
 
-    /// An endpoint for a request that was meant for `original_dst`. Hosts in `tried` are avoided, with up to `attempts`
-    /// further picks.
+    /// An endpoint for what brings `pick`.
     ///
     /// # Errors
     /// If there is none.
-    pub fn endpoint(
-        &self,
-        original_dst: Option<SocketAddr>,
-        tried: &[u64],
-        attempts: u32,
-    ) -> Result<Cow<'_, Endpoint>, Failure> {
+    pub fn endpoint(&self, pick: &Pick<'_>) -> Result<Cow<'_, Endpoint>, Failure> {
         let none = || Failure::unsent(FailureKind::NoHealthyUpstream);
         if let Discovery::OriginalDst = self.info.model.discovery {
-            let host = self.info.host_on_demand(original_dst.ok_or_else(none)?);
+            let host = self
+                .info
+                .host_on_demand(pick.original_dst.ok_or_else(none)?);
             let transport = Arc::clone(self.info.transports.for_unknown());
             return Ok(Cow::Owned(Endpoint::unknown(host, transport)));
         }
         let policy = self.info.model.lb_policy;
         self.endpoints
-            .pick(policy, tried, attempts)
+            .pick(policy, pick)
             .map(Cow::Borrowed)
             .ok_or_else(none)
     }
@@ -228,11 +225,14 @@ pub(crate) mod tests {
         };
         let info = Arc::new(ClusterInfo::new(model, &Secrets::default(), None));
         let passthrough = Cluster::new(info, None, &HashMap::new());
-        let to = Some("10.0.0.1:80".parse().expect("an address"));
-        let first = passthrough.endpoint(to, &[], 0).expect("made").host.id;
-        let second = passthrough.endpoint(to, &[], 0).expect("found").host.id;
+        let to = Pick {
+            original_dst: Some("10.0.0.1:80".parse().expect("an address")),
+            ..Pick::default()
+        };
+        let first = passthrough.endpoint(&to).expect("made").host.id;
+        let second = passthrough.endpoint(&to).expect("found").host.id;
         assert_eq!(first, second);
-        let nowhere = passthrough.endpoint(None, &[], 0);
+        let nowhere = passthrough.endpoint(&Pick::default());
         assert_eq!(
             nowhere.map(|_| ()),
             Err(Failure::unsent(FailureKind::NoHealthyUpstream))

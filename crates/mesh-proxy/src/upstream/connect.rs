@@ -1,6 +1,7 @@
 //! Makes one connection to an endpoint: dial, bind the source address, encrypt.
 
 use super::{
+    balance::Pick,
     breaker::{Permit, Resource},
     cluster::ClusterInfo,
     clusters::ClusterSlot,
@@ -105,7 +106,10 @@ async fn attempt(
     let snapshot = worker.clusters.get(slot);
     let cluster = (*snapshot).as_ref().ok_or_else(no_cluster)?;
     *record = cluster.info.record();
-    let endpoint = cluster.endpoint(request.original_dst, &[], 0)?;
+    let endpoint = cluster.endpoint(&Pick {
+        original_dst: request.original_dst,
+        ..Pick::default()
+    })?;
     record.host = Some(endpoint.host.address);
     record.workload.clone_from(&endpoint.workload);
     let limits = &cluster.info.model.limits;

@@ -146,7 +146,7 @@ impl<T: Target> Applier<T> {
 
     fn add_routes(&self, resource: &ads::Resource) -> Result<Vec<String>, Reason> {
         let (routes, ignored) = decode::<RouteConfiguration>(resource)?;
-        self.target.apply_routes(routes);
+        self.target.apply_routes(routes)?;
         Ok(ignored)
     }
 

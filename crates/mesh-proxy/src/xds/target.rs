@@ -26,7 +26,10 @@ pub trait Target: Send + Sync + 'static {
     /// Removes a listener.
     fn remove_listener(&self, name: &ListenerName);
     /// Adds or changes a route table.
-    fn apply_routes(&self, routes: RouteConfiguration);
+    ///
+    /// # Errors
+    /// Says why it can't be executed; then the one in force stays.
+    fn apply_routes(&self, routes: RouteConfiguration) -> Result<(), String>;
     /// Removes a route table.
     fn remove_routes(&self, name: &RouteName);
     /// Replaces the names of the mesh.

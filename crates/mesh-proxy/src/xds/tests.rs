@@ -67,8 +67,9 @@ impl Target for Notes {
     fn remove_listener(&self, name: &ListenerName) {
         self.note(format!("-listener {name}"));
     }
-    fn apply_routes(&self, routes: RouteConfiguration) {
+    fn apply_routes(&self, routes: RouteConfiguration) -> Result<(), String> {
         self.note(format!("+routes {}", routes.name));
+        Ok(())
     }
     fn remove_routes(&self, name: &RouteName) {
         self.note(format!("-routes {name}"));

@@ -127,16 +127,16 @@ fn headers() -> impl Strategy<Value = HeaderMutations> {
 
 fn header() -> impl Strategy<Value = HeaderAdd> {
     let name = prop::sample::select(vec!["x-a", "set-cookie"]);
-    let value = prop_oneof![Just(String::new()), Just("100 % %%".to_owned()), word()];
+    let format = prop_oneof![Just(String::new()), Just("%REQ(X)% %%".to_owned()), word()];
     let action = prop::sample::select(vec![
         AppendAction::AppendIfExistsOrAdd,
         AppendAction::AddIfAbsent,
         AppendAction::OverwriteIfExistsOrAdd,
         AppendAction::OverwriteIfExists,
     ]);
-    (name, value, action, any::<bool>()).prop_map(|(name, value, action, keep_empty)| HeaderAdd {
+    (name, format, action, any::<bool>()).prop_map(|(name, format, action, keep_empty)| HeaderAdd {
         name: name.into(),
-        value,
+        format,
         action,
         keep_empty,
     })

@@ -41,7 +41,6 @@ pub(super) fn encode(mutations: &HeaderMutations) -> Wire {
     }
 }
 
-/// A percent sign begins a variable, and two of them are one.
 fn encode_add(add: &HeaderAdd) -> HeaderValueOption {
     let action = match add.action {
         AppendAction::AppendIfExistsOrAdd => HeaderAppendAction::AppendIfExistsOrAdd,
@@ -52,7 +51,7 @@ fn encode_add(add: &HeaderAdd) -> HeaderValueOption {
     HeaderValueOption {
         header: Some(HeaderValue {
             key: add.name.clone(),
-            value: add.value.replace('%', "%%"),
+            value: add.format.clone(),
             ..Default::default()
         }),
         append_action: action.into(),
@@ -108,7 +107,7 @@ fn decode_add(mut wire: HeaderValueOption, at: &At<'_>) -> Option<HeaderAdd> {
     let append = wire.append.take().map(Wrapped::inner);
     let keep_empty = take(&mut wire.keep_empty_value);
     at.finish(wire);
-    let (name, value) = header?;
+    let (name, format) = header?;
     let action = match (action?, append) {
         (HeaderAppendAction::AppendIfExistsOrAdd, Some(false)) => {
             AppendAction::OverwriteIfExistsOrAdd
@@ -121,7 +120,7 @@ fn decode_add(mut wire: HeaderValueOption, at: &At<'_>) -> Option<HeaderAdd> {
     };
     Some(HeaderAdd {
         name,
-        value,
+        format,
         action,
         keep_empty,
     })
@@ -129,15 +128,7 @@ fn decode_add(mut wire: HeaderValueOption, at: &At<'_>) -> Option<HeaderAdd> {
 
 fn decode_header(mut wire: HeaderValue, at: &At<'_>) -> Option<(String, String)> {
     let name = decode_name(take(&mut wire.key), &at.field("key"));
-    let value = decode_value(take(&mut wire.value), &at.field("value"));
+    let format = at.field("value").header_value(take(&mut wire.value));
     at.finish(wire);
-    name.zip(value)
-}
-
-fn decode_value(value: String, at: &At<'_>) -> Option<String> {
-    let plain = value.replace("%%", "");
-    match plain.contains('%') {
-        true => at.refuse(format!("{value:?} has variables, which are not filled in")),
-        false => at.header_value(value.replace("%%", "%")),
-    }
+    name.zip(format)
 }

@@ -42,14 +42,6 @@ fn a_route_table_is_understood_in_full_or_refused() -> Result<()> {
                 ),
             ),
             (
-                &format!("{route}/response_headers_to_add"),
-                json!([{"header": {"key": "x", "value": "%%%REQ(X)%"}}]),
-                &format!(
-                    "{at}.response_headers_to_add[0].header.value: \"%%%REQ(X)%\" has variables, \
-                     which are not filled in"
-                ),
-            ),
-            (
                 &format!("{route}/route"),
                 json!({"weighted_clusters": {"clusters": [{"name": "a"}]}}),
                 &format!("{at}.route.weighted_clusters.clusters: have no weight"),

@@ -3,6 +3,7 @@
 use super::{host::HostIndex, matches::Matches, overrides::Overrides, target::Target};
 use crate::{
     http::{matching::RequestHead, mutations::Mutations},
+    telemetry::substitution::InvalidFormat,
     upstream::Clusters,
 };
 use bytes::Bytes;
@@ -83,18 +84,25 @@ pub struct DirectResponse {
 
 impl RouteTable {
     /// Compiles `model`; its clusters are named by slot, and may come later.
-    pub fn compile(model: &RouteConfiguration, clusters: &Clusters) -> Self {
+    ///
+    /// # Errors
+    /// If the value of a header has an operator that is not understood.
+    pub fn compile(model: &RouteConfiguration, clusters: &Clusters) -> Result<Self, InvalidFormat> {
         let domains = model.virtual_hosts.iter().zip(0..);
         let domains = domains.flat_map(|(v, i)| v.domains.iter().map(move |d| (d.as_str(), i)));
-        let virtual_host = |v: &route::VirtualHost| VirtualHost {
-            name: v.name.as_str().into(),
-            include_attempt_count: v.include_request_attempt_count,
-            routes: compile_routes(model, v, clusters),
+        let virtual_host = |v: &route::VirtualHost| {
+            Ok(VirtualHost {
+                name: v.name.as_str().into(),
+                include_attempt_count: v.include_request_attempt_count,
+                routes: compile_routes(model, v, clusters)?,
+            })
         };
-        Self {
+        Ok(Self {
             hosts: HostIndex::new(domains, model.ignore_port_in_host_matching),
-            virtual_hosts: model.virtual_hosts.iter().map(virtual_host).collect(),
-        }
+            virtual_hosts: (model.virtual_hosts.iter())
+                .map(virtual_host)
+                .collect::<Result<_, _>>()?,
+        })
     }
 
     /// Number of the virtual host and of its first route that takes a request with this head.
@@ -120,8 +128,8 @@ fn compile_routes(
     table: &RouteConfiguration,
     host: &route::VirtualHost,
     clusters: &Clusters,
-) -> Vec<Route> {
-    let outer = Outer::new(table, host);
+) -> Result<Vec<Route>, InvalidFormat> {
+    let outer = Outer::new(table, host)?;
     let routes = host.routes.iter();
     routes
         .map(|route| Route::compile(route, &outer, clusters))
@@ -136,14 +144,17 @@ struct Outer<'a> {
 }
 
 impl<'a> Outer<'a> {
-    fn new(table: &'a RouteConfiguration, host: &'a route::VirtualHost) -> Self {
+    fn new(
+        table: &'a RouteConfiguration,
+        host: &'a route::VirtualHost,
+    ) -> Result<Self, InvalidFormat> {
         let overrides = [&*host.overrides, &*table.overrides];
-        let of_table = Mutations::within(&table.headers, &Mutations::default());
-        Self {
+        let of_table = Mutations::within(&table.headers, &Mutations::default())?;
+        Ok(Self {
             overrides,
             shared: Overrides::compile(&overrides),
-            mutations: Mutations::within(&host.headers, &of_table),
-        }
+            mutations: Mutations::within(&host.headers, &of_table)?,
+        })
     }
 
     fn overrides(&self, own: &[Override]) -> Option<Arc<Overrides>> {
@@ -170,38 +181,46 @@ impl Route {
         target.unwrap_or(&self.mutations)
     }
 
-    fn compile(model: &route::Route, outer: &Outer<'_>, clusters: &Clusters) -> Self {
+    fn compile(
+        model: &route::Route,
+        outer: &Outer<'_>,
+        clusters: &Clusters,
+    ) -> Result<Self, InvalidFormat> {
         let operation = model.operation.as_deref();
-        let mutations = Mutations::within(&model.headers, &outer.mutations);
-        Self {
+        let mutations = Mutations::within(&model.headers, &outer.mutations)?;
+        Ok(Self {
             name: model.name.as_str().into(),
-            action: Action::compile(&model.action, &mutations, clusters),
+            action: Action::compile(&model.action, &mutations, clusters)?,
             operation: operation.and_then(|o| HeaderValue::from_str(o).ok()),
             overrides: outer.overrides(&model.overrides),
             mutations,
             matches: Matches::new(&model.matches),
-        }
+        })
     }
 }
 
 impl Action {
-    fn compile(model: &RouteAction, mutations: &Mutations, clusters: &Clusters) -> Self {
+    fn compile(
+        model: &RouteAction,
+        mutations: &Mutations,
+        clusters: &Clusters,
+    ) -> Result<Self, InvalidFormat> {
         match model {
             RouteAction::Forward(forward) => {
                 let timeout = forward.timeout.unwrap_or(DEFAULT_TIMEOUT);
-                Self::Forward(Box::new(Forward {
-                    target: Target::compile(&forward.target, mutations, clusters),
+                Ok(Self::Forward(Box::new(Forward {
+                    target: Target::compile(&forward.target, mutations, clusters)?,
                     timeout: (!timeout.is_zero()).then_some(timeout),
                     max_grpc_timeout: forward.max_grpc_timeout,
                     max_stream_duration: forward.max_stream_duration,
                     retry: forward.retry.clone(),
-                }))
+                })))
             }
-            RouteAction::DirectResponse(direct) => Self::Direct(Box::new(DirectResponse {
+            RouteAction::DirectResponse(direct) => Ok(Self::Direct(Box::new(DirectResponse {
                 status: StatusCode::from_u16(direct.status)
                     .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
                 body: Bytes::copy_from_slice(&direct.body),
-            })),
+            }))),
         }
     }
 }
@@ -256,7 +275,7 @@ pub(crate) mod tests {
                 ("rest", vec!["*"], vec![forward("/", "three")]),
             ],
         );
-        let table = RouteTable::compile(&model, &Clusters::default());
+        let table = RouteTable::compile(&model, &Clusters::default()).expect("good formats");
         let cluster = |host: &str, path: &str| {
             let parts = parts(&format!("http://{host}{path}"));
             let found = table.find(&head(&parts))?;
@@ -285,7 +304,7 @@ pub(crate) mod tests {
         model.timeout = None;
         let clusters = Clusters::default();
         let Action::Forward(compiled) =
-            Action::compile(&timed.action, &Mutations::default(), &clusters)
+            Action::compile(&timed.action, &Mutations::default(), &clusters).expect("good formats")
         else {
             unreachable!("a forward")
         };
@@ -295,8 +314,8 @@ pub(crate) mod tests {
             body: vec![b'x'; 10],
             ..route::DirectResponse::new(502)
         });
-        let Action::Direct(compiled) = Action::compile(&direct, &Mutations::default(), &clusters)
-        else {
+        let direct = Action::compile(&direct, &Mutations::default(), &clusters);
+        let Action::Direct(compiled) = direct.expect("good formats") else {
             unreachable!("direct")
         };
         assert_eq!(

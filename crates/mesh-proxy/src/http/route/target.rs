@@ -2,6 +2,7 @@
 
 use crate::{
     http::mutations::Mutations,
+    telemetry::substitution::InvalidFormat,
     upstream::{Clusters, clusters::ClusterSlot},
 };
 use mesh_model::route;
@@ -27,20 +28,27 @@ pub(crate) struct Weighted {
 
 impl Target {
     /// Compiles `model`; `outer`: what the levels around it change of headers.
-    pub(super) fn compile(model: &route::Target, outer: &Mutations, clusters: &Clusters) -> Self {
+    ///
+    /// # Errors
+    /// If the value of a header has an operator that is not understood.
+    pub(super) fn compile(
+        model: &route::Target,
+        outer: &Mutations,
+        clusters: &Clusters,
+    ) -> Result<Self, InvalidFormat> {
         match model {
-            route::Target::Cluster(name) => Self::One(clusters.slot(name)),
+            route::Target::Cluster(name) => Ok(Self::One(clusters.slot(name))),
             route::Target::Weighted(all) => {
                 let mut sum = 0;
                 let all = all.iter().map(|one| {
                     sum += u64::from(one.weight);
-                    Weighted {
+                    Ok(Weighted {
                         cluster: clusters.slot(&one.name),
                         up_to: sum,
-                        mutations: Mutations::within(&one.headers, outer),
-                    }
+                        mutations: Mutations::within(&one.headers, outer)?,
+                    })
                 });
-                Self::Weighted(all.collect())
+                Ok(Self::Weighted(all.collect::<Result<_, _>>()?))
             }
         }
     }
@@ -85,6 +93,7 @@ mod tests {
         let all = vec![weighted("a", 9), weighted("never", 0), weighted("b", 1)];
         let target = route::Target::Weighted(all);
         let target = Target::compile(&target, &Mutations::default(), &Clusters::default());
+        let target = target.expect("good formats");
         let of = |name: &str| {
             let chosen = (0..100).map(|random| target.cluster(random).name().as_str() == name);
             chosen.filter(|is| *is).count()

@@ -15,6 +15,7 @@ use crate::{
     telemetry::UpstreamRecord,
     upstream::{
         Cluster,
+        balance::Pick,
         breaker::{Permit, Resource},
         endpoint::Endpoint,
         failure::{Failure, FailureKind},
@@ -157,8 +158,11 @@ impl<'a> Attempts<'a> {
             Some(retry) if retry.avoid_previous_hosts => &tried,
             _ => &[],
         };
-        let attempts = retry.map_or(0, |retry| retry.host_selection_attempts);
-        cluster.endpoint(Some(destination), avoided, attempts)
+        cluster.endpoint(&Pick {
+            original_dst: Some(destination),
+            tried: avoided,
+            attempts: retry.map_or(0, |retry| retry.host_selection_attempts),
+        })
     }
 
     // A request may meet the end of a connection that was kept open: the server closed it, or is about to go. If it is

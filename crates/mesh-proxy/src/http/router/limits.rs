@@ -169,7 +169,7 @@ mod tests {
         };
         change(forward);
         let table = routes::configuration("80", vec![("a", vec!["*"], vec![route])]);
-        let table = RouteTable::compile(&table, &Clusters::default());
+        let table = RouteTable::compile(&table, &Clusters::default()).expect("good formats");
         let found = table.find(&head(&parts("http://a/"))).expect("a route");
         let route: &Route = table.route(found);
         let Action::Forward(forward) = &route.action else {

@@ -137,7 +137,8 @@ impl Setup {
             shared.clusters.apply(cluster, &shared.secrets);
         }
         let routes = configuration("80", vec![("all", vec!["*"], self.routes)]);
-        shared.routes.apply(&routes, &shared.clusters);
+        let applied = shared.routes.apply(&routes, &shared.clusters);
+        applied.expect("good formats");
         let manager = Manager::compile(&self.manager, None, &shared).expect("compiles");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let proxy = Proxy {

@@ -1,6 +1,7 @@
 //! A request goes up, its response comes down.
 
 use super::harness::*;
+use mesh_model::route::{AppendAction, HeaderAdd, HeaderMutations};
 
 #[test]
 fn a_request_and_its_response_pass() {
@@ -49,5 +50,47 @@ fn a_request_and_its_response_pass() {
             (seen.cluster.as_deref(), seen.host),
             (Some("c"), Some(server.address))
         );
+    });
+}
+
+#[test]
+fn routes_change_headers_of_requests_and_responses() {
+    run(async {
+        let server =
+            Server::answering("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-server: nginx\r\n\r\n")
+                .await;
+        let add = |name: &str, format: &str| HeaderAdd {
+            name: name.into(),
+            format: format.into(),
+            action: AppendAction::OverwriteIfExistsOrAdd,
+            keep_empty: false,
+        };
+        let mut setup = Setup::to(&[server.address]);
+        setup.routes[0].headers = HeaderMutations {
+            request_remove: vec!["x-gone".into()],
+            request_add: vec![
+                add("x-asked", "%REQ(:METHOD)% %REQ(:PATH)% %ROUTE_NAME% 100%%"),
+                add("x-absent", "%REQ(X-GONE)%"),
+            ],
+            response_remove: vec!["x-server".into()],
+            response_add: vec![add(
+                "x-told",
+                "%RESPONSE_CODE% %UPSTREAM_HOST% %REQ(X-ASKED)%",
+            )],
+        };
+        let proxy = setup.start().await;
+        let mut client = proxy.connect().await;
+        client
+            .send("GET /x?y HTTP/1.1\r\nhost: a\r\nx-gone: 1\r\n\r\n")
+            .await;
+        let response = client.message().await;
+        let asked = "GET /x?y to-c 100%";
+        let told = format!("200 {} {asked}", server.address);
+        assert_eq!(header(&response, "x-told"), Some(&*told), "{response}");
+        assert_eq!(header(&response, "x-server"), None);
+        let request = server.requests().remove(0);
+        assert_eq!(header(&request, "x-asked"), Some(asked), "{request}");
+        assert_eq!(header(&request, "x-gone"), None);
+        assert_eq!(header(&request, "x-absent"), None);
     });
 }

@@ -1,6 +1,7 @@
 //! Lines as they are written, of records like those of the data path.
 
 use super::*;
+use crate::telemetry::UpstreamRecord;
 use crate::telemetry::{
     Observers, Telemetry,
     tests::{connection, request, tcp, telemetry},

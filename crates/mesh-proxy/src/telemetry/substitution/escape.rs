@@ -4,16 +4,18 @@ use std::io::Write;
 
 /// Which rules apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Style {
+pub(crate) enum Style {
     /// Backslash escapes: `\n`, `\"`, `\\`, `\x1b`, `\u009b`.
     Text,
     /// JSON's; bytes that are no UTF-8 become U+FFFD.
     Json,
+    /// None: what cannot stand in a header is found when the header is made.
+    Header,
 }
 
 /// Appends `bytes` to `out`.
-pub(super) fn push(out: &mut Vec<u8>, bytes: &[u8], style: Style) {
-    if bytes.iter().all(|b| is_plain(*b)) {
+pub(in crate::telemetry) fn push(out: &mut Vec<u8>, bytes: &[u8], style: Style) {
+    if style == Style::Header || bytes.iter().all(|b| is_plain(*b)) {
         out.extend_from_slice(bytes);
         return;
     }
@@ -43,7 +45,7 @@ fn push_char(out: &mut Vec<u8>, c: char, style: Style) {
             let written = match style {
                 Style::Text if code < 0x80 => write!(out, "\\x{code:02x}"),
                 // All of them lie below U+10000.
-                Style::Text | Style::Json => write!(out, "\\u{code:04x}"),
+                _ => write!(out, "\\u{code:04x}"),
             };
             written.expect("a Vec grows");
         }
@@ -58,12 +60,10 @@ fn is_dangerous(c: char) -> bool {
 }
 
 fn push_invalid(out: &mut Vec<u8>, bytes: &[u8], style: Style) {
-    match style {
-        Style::Json => out.extend_from_slice(b"\\ufffd"),
-        Style::Text => {
-            for byte in bytes {
-                write!(out, "\\x{byte:02x}").expect("a Vec grows");
-            }
-        }
+    if style == Style::Json {
+        return out.extend_from_slice(b"\\ufffd");
+    }
+    for byte in bytes {
+        write!(out, "\\x{byte:02x}").expect("a Vec grows");
     }
 }

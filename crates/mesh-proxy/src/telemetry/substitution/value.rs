@@ -25,13 +25,12 @@ pub(super) enum Value<'a> {
 }
 
 impl Value<'_> {
-    /// Appends it as text; `-` if there is nothing.
+    /// Appends it as text; if there is nothing, `-` in a log and nothing in a header.
     pub(super) fn push_text(&self, out: &mut Vec<u8>, longest: Option<usize>, style: Style) {
         match self {
-            Self::Absent => out.push(b'-'),
-            Self::Bytes(b"") => out.push(b'-'),
+            Self::Absent | Self::Bytes(b"") | Self::Word("") if style == Style::Header => {}
+            Self::Absent | Self::Bytes(b"") | Self::Word("") => out.push(b'-'),
             Self::Bytes(bytes) => escape::push(out, cut(bytes, longest), style),
-            Self::Word("") => out.push(b'-'),
             Self::Word(text) => {
                 let start = out.len();
                 escape::push(out, cut(text.as_bytes(), longest), style);

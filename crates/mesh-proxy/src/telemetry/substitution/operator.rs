@@ -1,6 +1,6 @@
-//! What an operator takes from a record.
+//! What an operator takes from its subject.
 
-use super::{Line, time::TimeFormat, value::Value};
+use super::{Subject, time::TimeFormat, value::Value};
 use http::{HeaderMap, HeaderName, Version};
 use std::{
     net::SocketAddr,
@@ -120,18 +120,14 @@ impl Operator {
         })
     }
 
-    pub(super) fn value<'a>(&'a self, line: &Line<'a>) -> Value<'a> {
+    pub(super) fn value<'a>(&'a self, subject: &Subject<'a>) -> Value<'a> {
         match self {
-            Self::StartTime(format) => {
-                let start = line.request().map(|r| r.start);
-                let start = start.or_else(|| line.tcp().map(|t| t.start));
-                start.map_or(Value::Absent, |start| Value::Time(start, format))
-            }
-            Self::RequestHeader(headers) => headers.in_request(line),
-            Self::ResponseHeader(headers) => headers.in_response(line),
+            Self::StartTime(format) => Value::Time(subject.start, format),
+            Self::RequestHeader(headers) => headers.in_request(subject),
+            Self::ResponseHeader(headers) => headers.in_response(subject),
             Self::Constant(text) => Value::Bytes(text.as_bytes()),
             Self::Nothing => Value::Absent,
-            Self::Plain(plain) => plain.value(line),
+            Self::Plain(plain) => plain.value(subject),
         }
     }
 }
@@ -159,21 +155,21 @@ impl Headers {
         })
     }
 
-    fn in_request<'a>(&self, line: &Line<'a>) -> Value<'a> {
-        let Some(record) = line.request() else {
+    fn in_request<'a>(&self, subject: &Subject<'a>) -> Value<'a> {
+        let Some(request) = subject.request else {
             return Value::Absent;
         };
         let get = |header: &Header| match header {
-            Header::Method => Some(record.method.as_str().as_bytes()),
-            Header::Path => Some(record.path.as_bytes()),
-            Header::Authority => Some(record.authority.as_bytes()).filter(|a| !a.is_empty()),
-            Header::Named(name) => value_of(record.request_headers, name),
+            Header::Method => Some(request.method.as_str().as_bytes()),
+            Header::Path => Some(request.path.as_bytes()),
+            Header::Authority => Some(request.authority.as_bytes()).filter(|a| !a.is_empty()),
+            Header::Named(name) => value_of(request.headers, name),
         };
         self.find(get)
     }
 
-    fn in_response<'a>(&self, line: &Line<'a>) -> Value<'a> {
-        let headers = line.request().and_then(|record| record.response_headers);
+    fn in_response<'a>(&self, subject: &Subject<'a>) -> Value<'a> {
+        let headers = subject.response.and_then(|response| response.headers);
         let get = |header: &Header| match (header, headers) {
             (Header::Named(name), Some(headers)) => value_of(headers, name),
             _ => None,
@@ -206,39 +202,28 @@ impl Header {
 }
 
 impl Plain {
-    fn value<'a>(self, line: &Line<'a>) -> Value<'a> {
-        let (connection, upstream) = (line.connection(), line.upstream());
+    fn value<'a>(self, subject: &Subject<'a>) -> Value<'a> {
+        let (connection, upstream) = (subject.connection, subject.upstream);
         let text =
             |text: Option<&'a str>| text.map_or(Value::Absent, |t| Value::Bytes(t.as_bytes()));
         let word = |text: Option<&'a str>| text.map_or(Value::Absent, Value::Word);
         let address = |a: Option<SocketAddr>| a.map_or(Value::Absent, Value::Address);
-        let tls = connection.tls.as_ref();
+        let number = |number: Option<u64>| number.map_or(Value::Absent, Value::Number);
+        let (tls, ended) = (connection.tls.as_ref(), subject.ended);
         match self {
-            Self::Protocol => text(line.request().map(|r| protocol(r.version))),
+            Self::Protocol => text(subject.request.map(|r| protocol(r.version))),
             Self::ResponseCode => {
-                let status = line.request().and_then(|r| r.status);
+                let status = subject.response.and_then(|r| r.status);
                 Value::Number(status.map_or(0, |s| s.as_u16().into()))
             }
-            Self::ResponseFlags => Value::Flags(line.flags()),
-            Self::ResponseCodeDetails => word(details(*line)),
-            Self::ConnectionTerminationDetails => {
-                word(line.tcp().and_then(|t| t.termination_details.as_deref()))
-            }
+            Self::ResponseFlags => Value::Flags(subject.flags),
+            Self::ResponseCodeDetails => word(ended.and_then(|e| e.details)),
+            Self::ConnectionTerminationDetails => word(ended.and_then(|e| e.termination_details)),
             Self::UpstreamTransportFailureReason => word(upstream.transport_failure.as_deref()),
-            Self::BytesReceived => Value::Number(match line {
-                Line::Request(r) => r.bytes_received,
-                Line::Tcp(t) => t.bytes_received,
-            }),
-            Self::BytesSent => Value::Number(match line {
-                Line::Request(r) => r.bytes_sent,
-                Line::Tcp(t) => t.bytes_sent,
-            }),
+            Self::BytesReceived => number(ended.map(|e| e.bytes_received)),
+            Self::BytesSent => number(ended.map(|e| e.bytes_sent)),
             Self::Duration => {
-                let duration = match line {
-                    Line::Request(r) => r.duration,
-                    Line::Tcp(t) => t.duration,
-                };
-                Value::Number(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+                number(ended.map(|e| u64::try_from(e.duration.as_millis()).unwrap_or(u64::MAX)))
             }
             Self::UpstreamHost | Self::UpstreamRemoteAddress => address(upstream.host),
             Self::UpstreamCluster | Self::UpstreamClusterRaw => text(upstream.cluster.as_deref()),
@@ -255,20 +240,13 @@ impl Plain {
             Self::DownstreamPeerUriSan => text(tls.and_then(|t| t.uri_san.as_deref())),
             Self::DownstreamLocalUriSan => text(tls.and_then(|t| t.local_uri_san.as_deref())),
             Self::RequestedServerName => text(connection.server_name.as_deref()),
-            Self::RouteName => text(line.request().and_then(|r| r.route)),
+            Self::RouteName => text(subject.request.and_then(|r| r.route)),
             Self::ConnectionId => Value::Number(connection.id),
             Self::GrpcStatusNumber => {
-                let status = line.request().and_then(|r| r.grpc_status);
-                status.map_or(Value::Absent, |s| Value::Number(s.into()))
+                let status = subject.response.and_then(|r| r.grpc_status);
+                number(status.map(u64::from))
             }
         }
-    }
-}
-
-fn details<'a>(line: Line<'a>) -> Option<&'a str> {
-    match line {
-        Line::Request(record) => Some(record.details.as_ref()),
-        Line::Tcp(record) => record.details.as_deref(),
     }
 }
 
