@@ -7,12 +7,14 @@ use clap::Args;
 /// What to inject, and with what settings.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The settings are those of the mesh that is installed in the cluster. With a file of them given, and where no cluster is \
-configured, no cluster is asked: what the files do not say are the defaults.
+The settings are those of the mesh that is installed in the cluster: what its config maps say, and what its webhook was \
+started with. With a file of them given, and where no cluster is configured, no cluster is asked: what the files do not say \
+are the defaults.
 
 Examples:
   meshctl kube-inject -f app.yaml | kubectl apply -f -
   meshctl kube-inject -f app.yaml --revision canary
+  meshctl kube-inject -f app.yaml --operatorFileName options.yaml     as `meshctl install -f options.yaml` would
   meshctl kube-inject -f app.yaml --injectConfigFile config.yaml --valuesFile values.json --meshConfigFile mesh.yaml")]
 pub(crate) struct KubeInject {
     /// The manifest; `-` is standard input
@@ -38,6 +40,21 @@ pub(crate) struct KubeInject {
     /// Values of the installation, in JSON or YAML
     #[arg(long = "valuesFile", alias = "values-file", value_name = "FILE")]
     pub(crate) values: Option<PathBuf>,
+    /// Options of an installation (an IstioOperator, or only its spec): the settings that `meshctl install -f` would give it
+    #[arg(
+        long = "operatorFileName",
+        alias = "operator-file-name",
+        value_name = "FILE"
+    )]
+    pub(crate) operator: Option<PathBuf>,
+    /// The MutatingWebhookConfiguration whose webhook decides: its revision, its settings. Default: that of --revision
+    #[arg(
+        long = "webhookConfig",
+        alias = "webhook-config",
+        value_name = "NAME",
+        conflicts_with_all = ["operator", "revision"]
+    )]
+    pub(crate) webhook_config: Option<String>,
     /// Config map with the settings of the mesh. Default: istio, or istio-REVISION
     #[arg(long = "meshConfigMapName", value_name = "NAME")]
     pub(crate) mesh_config_map: Option<String>,

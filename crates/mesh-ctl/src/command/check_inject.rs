@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use mesh_api::k8s::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use mesh_injector::Settings;
 use serde_json::Value;
 
 use crate::args::{CheckInject, Cli};
 use crate::failure::Failure;
-use crate::fetch::{self, Cluster, ClusterError, ConfigMaps, PodName};
+use crate::fetch::{self, Cluster, ClusterError, PodName};
 use crate::inspect::injection::{
     self, Subject, has_sidecar, injectors, labelled, nobody_asks, revision, verdicts,
 };
+use crate::install::installed::{Injector, NotKnown, Place};
 use crate::view;
 
 pub(super) fn run(args: &CheckInject, cli: &Cli) -> Result<String, Failure> {
@@ -38,7 +40,7 @@ pub(super) fn run(args: &CheckInject, cli: &Cli) -> Result<String, Failure> {
         for webhook in &webhooks {
             let revision = revision(webhook);
             if !settings.contains_key(revision)
-                && let Some(read) = settings_of(&cluster, revision).await
+                && let Some(read) = settings_of(&cluster, webhook).await
             {
                 settings.insert(revision.to_owned(), read);
             }
@@ -72,25 +74,37 @@ async fn target(cluster: &Cluster, name: &PodName) -> Result<(String, Value), fe
     Ok((namespace.clone(), cluster.pod_json(&namespace, &pod).await?))
 }
 
-/// The settings of a revision's webhook. Without them the selectors still tell most.
-async fn settings_of(cluster: &Cluster, revision: &str) -> Option<Settings> {
-    let maps = ConfigMaps::of(revision);
-    match cluster.injection(&maps).await {
-        Ok(texts) => match Settings::read(&texts) {
-            Ok(read) => return Some(read.value),
-            Err(error) => unknown(revision, &anyhow::Error::new(error)),
-        },
+/// The settings of the revision's webhook. Without them the selectors still tell most.
+async fn settings_of(
+    cluster: &Cluster,
+    webhook: &MutatingWebhookConfiguration,
+) -> Option<Settings> {
+    let revision = revision(webhook);
+    let name = webhook.metadata.name.as_deref().unwrap_or_default();
+    // The cluster as that webhook's Service stands in it.
+    let mut cluster = cluster.clone();
+    let place = Place::of_webhook(name, &mut cluster).await.ok()?;
+    let injector = match Injector::ask(&cluster, &place).await {
+        Ok(injector) => injector,
         // Another mesh keeps them elsewhere.
-        Err(ClusterError::NoConfigMap { .. }) => {}
+        Err(NotKnown::Cluster(ClusterError::NoConfigMap { .. })) => return None,
+        Err(error) => return unknown(revision, &anyhow::Error::new(error)),
+    };
+    let settings = match Settings::read(&injector.texts) {
+        Ok(read) => injector.settings(read.value),
+        Err(error) => return unknown(revision, &anyhow::Error::new(error)),
+    };
+    match settings {
+        Ok(settings) => Some(settings),
         Err(error) => unknown(revision, &anyhow::Error::new(error)),
     }
-    None
 }
 
-fn unknown(revision: &str, error: &anyhow::Error) {
+fn unknown(revision: &str, error: &anyhow::Error) -> Option<Settings> {
     eprintln!(
         "warning: only labels are looked at for revision {revision}, because its settings are not known: {error:#}"
     );
+    None
 }
 
 /// What the user can do, on standard error: the table stays a table.

@@ -4,18 +4,19 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use anyhow::Context;
-use mesh_api::mesh_config::{MeshConfig, Read};
-use mesh_injector::Settings;
 use serde_json::Value;
 
 use crate::args::{Install, Manifest, Uninstall, Wanted};
 use crate::failure::Failure;
 use crate::fetch::{self, Cluster, ClusterOptions};
-use crate::install::{apply, manifest, options::Options, remove, wait};
+use crate::install::{apply, check, manifest, options::Options, remove, wait};
+
+/// What a key that is refused can be mended with.
+const MISTAKE: &str = "nothing was applied: a part of the mesh would not have started with it";
 
 pub(super) fn generate(command: &Manifest, cluster: &ClusterOptions) -> Result<String, Failure> {
     let Manifest::Generate { wanted } = command;
-    let options = options(wanted)?;
+    let options = options(wanted, cluster)?;
     Ok(manifest::text(&manifest::objects(
         &options,
         &cluster.istio_namespace,
@@ -23,7 +24,7 @@ pub(super) fn generate(command: &Manifest, cluster: &ClusterOptions) -> Result<S
 }
 
 pub(super) fn install(args: &Install, cluster: &ClusterOptions) -> Result<String, Failure> {
-    let options = options(&args.wanted)?;
+    let options = options(&args.wanted, cluster)?;
     let patience = Duration::try_from(args.readiness_timeout).unwrap_or_default();
     fetch::block_on(async {
         let cluster = Cluster::open(cluster).await.map_err(fetch::Error::from)?;
@@ -138,15 +139,15 @@ fn confirmed(revision: Option<&str>) -> Result<bool, Failure> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-/// Defaults, files, single values; what has no effect is told.
-fn options(wanted: &Wanted) -> Result<Options, Failure> {
+/// Defaults, files, single values; what has no effect is told, and what the installed programs would refuse is refused.
+pub(super) fn options(wanted: &Wanted, cluster: &ClusterOptions) -> Result<Options, Failure> {
     let mut options = Options::default();
     for file in &wanted.files {
         let read = options.file(&fetch::file(file)?).map_err(|error| {
             let error = anyhow::Error::new(error);
             Failure::bad_data(error.context(file.display().to_string()))
         })?;
-        warn(&read, &file.display().to_string());
+        warn(&read.unknown, &file.display().to_string());
         options = read.value;
     }
     for set in &wanted.set {
@@ -158,35 +159,14 @@ fn options(wanted: &Wanted) -> Result<Options, Failure> {
     if let Some(revision) = &wanted.revision {
         options.revision.clone_from(revision);
     }
-    check_mesh_config(&options)?;
-    check_injection(&options)?;
+    let keys = check::check(&options, &cluster.istio_namespace)
+        .map_err(|mistake| Failure::bad_data(mistake).hint(MISTAKE))?;
+    warn(&keys, "these options");
     Ok(options)
 }
 
-/// A mistake is told now, not by a pod that does not start.
-fn check_mesh_config(options: &Options) -> Result<(), Failure> {
-    let read = MeshConfig::read(&options.mesh_config.to_string())
-        .map_err(|error| Failure::bad_data(anyhow::Error::new(error).context("meshConfig")))?;
-    warn(&read, "meshConfig");
-    Ok(())
-}
-
-/// As [`check_mesh_config`]: what the injector could not read, such as a template.
-fn check_injection(options: &Options) -> Result<(), Failure> {
-    let webhook = "values.sidecarInjectorWebhook";
-    // The texts do not depend on the namespace as far as they can be mistaken.
-    match Settings::read(&manifest::injection(options, "istio-system")) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(
-            Failure::bad_data(anyhow::Error::new(error).context("values")).hint(format!(
-                "templates, aliases and defaultTemplates stand under {webhook}"
-            )),
-        ),
-    }
-}
-
-fn warn<T>(read: &Read<T>, place: &str) {
-    for field in &read.unknown {
-        eprintln!("warning: {place}: {field} is not known to this version and has no effect");
+fn warn(keys: &[String], place: &str) {
+    for key in keys {
+        eprintln!("warning: {place}: {key} is not known to this version and has no effect");
     }
 }

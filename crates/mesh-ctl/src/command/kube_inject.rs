@@ -7,14 +7,16 @@ use anyhow::Context;
 
 use mesh_injector::{Settings, Texts, kube_inject};
 
-use crate::args::KubeInject;
+use crate::args::{KubeInject, Wanted};
 use crate::failure::Failure;
-use crate::fetch::{self, Cluster, ClusterOptions, ConfigMaps};
+use crate::fetch::{self, Cluster, ClusterOptions};
+use crate::install::installed::{Injector, NoPlace, NotKnown, Place};
+use crate::install::{check, manifest, webhook};
 
 pub(super) fn run(args: &KubeInject, cluster: &ClusterOptions) -> Result<String, Failure> {
     let settings = match asks_cluster(args, cluster) {
         true => of_cluster(args, cluster)?,
-        false => of_files(args)?,
+        false => of_files(args, cluster)?,
     };
     let manifest = fetch::file(&args.file)?;
     let injected = kube_inject(&manifest, &settings).map_err(|refused| {
@@ -35,47 +37,105 @@ pub(super) fn run(args: &KubeInject, cluster: &ClusterOptions) -> Result<String,
     }
 }
 
-/// A cluster is asked if it is named, or if nothing else says what the settings are.
+/// A cluster is asked if something of it is named, or if nothing else says what the settings are.
 fn asks_cluster(args: &KubeInject, cluster: &ClusterOptions) -> bool {
-    let maps = args.mesh_config_map.is_some() || args.inject_config_map.is_some();
-    let files = [&args.mesh_config, &args.inject_config, &args.values];
+    let names = [
+        &args.mesh_config_map,
+        &args.inject_config_map,
+        &args.webhook_config,
+    ];
+    let files = [
+        &args.mesh_config,
+        &args.inject_config,
+        &args.values,
+        &args.operator,
+    ];
     let files = files.iter().any(|file| file.is_some());
-    maps || (!files && (cluster.is_named() || fetch::is_configured()))
+    names.iter().any(|name| name.is_some())
+        || (!files && (cluster.is_named() || fetch::is_configured()))
 }
 
 /// What is installed, with the files over it.
 fn of_cluster(args: &KubeInject, options: &ClusterOptions) -> Result<Settings, Failure> {
-    let mut maps = ConfigMaps::of(args.revision.as_deref().unwrap_or_default());
-    if let Some(name) = &args.inject_config_map {
-        maps.injection.clone_from(name);
-    }
-    if let Some(name) = &args.mesh_config_map {
-        maps.mesh.clone_from(name);
-    }
-    let (texts, native) = fetch::block_on(async {
-        let cluster = Cluster::open(options).await?;
-        let texts = cluster.injection(&maps).await?;
-        Ok::<_, fetch::Error>((texts, cluster.runs_native_sidecars().await))
+    let injector = fetch::block_on(async {
+        let mut cluster = Cluster::open(options).await.map_err(fetch::Error::from)?;
+        let mut place = match &args.webhook_config {
+            Some(name) => Place::of_webhook(name, &mut cluster).await?,
+            None => Place::of(args.revision.as_deref().unwrap_or_default()),
+        };
+        if let Some(name) = &args.inject_config_map {
+            place.maps.injection.clone_from(name);
+        }
+        if let Some(name) = &args.mesh_config_map {
+            place.maps.mesh.clone_from(name);
+        }
+        Ok::<_, Failure>(Injector::ask(&cluster, &place).await?)
     })
-    .map_err(|error| {
-        let failure = Failure::from(error);
+    .map_err(|failure| {
         failure
             .more("files do without a cluster: --injectConfigFile, --valuesFile, --meshConfigFile")
     })?;
-    let native_sidecars = native.unwrap_or_else(|error| {
-        let error = anyhow::Error::new(error);
-        eprintln!("warning: it is not known which nodes run native sidecars, so classic ones are made: {error:#}");
-        false
-    });
-    let read = read(args, texts)?;
-    Ok(Settings {
-        native_sidecars,
-        ..read
-    })
+    let settings = read(args, injector.texts.clone())?;
+    let settings = injector.settings(settings)?;
+    Ok(with_revision(args, settings))
 }
 
-fn of_files(args: &KubeInject) -> Result<Settings, Failure> {
-    read(args, Texts::default())
+/// What files say; an installation's options are what would be installed with them.
+fn of_files(args: &KubeInject, cluster: &ClusterOptions) -> Result<Settings, Failure> {
+    let Some(file) = &args.operator else {
+        return Ok(with_revision(args, read(args, Texts::default())?));
+    };
+    let wanted = Wanted {
+        files: vec![file.clone()],
+        set: Vec::new(),
+        revision: args.revision.clone(),
+    };
+    let options = super::install::options(&wanted, cluster)?;
+    let objects = manifest::objects(&options, &cluster.istio_namespace);
+    let settings = read(args, manifest::injection(&options, &cluster.istio_namespace))?;
+    let command = webhook::started(check::injector(&objects)).map_err(Failure::bad_data)?;
+    Ok(webhook::in_force(&command, settings, false))
+}
+
+fn with_revision(args: &KubeInject, mut settings: Settings) -> Settings {
+    if let Some(revision) = &args.revision {
+        settings.revision.clone_from(revision);
+    }
+    settings
+}
+
+impl From<NoPlace> for Failure {
+    fn from(error: NoPlace) -> Self {
+        let hint = match &error {
+            NoPlace::Cluster(error) => Some(error.hint()),
+            NoPlace::Missing { others, .. } if others.is_empty() => {
+                Some("no webhook of this cluster injects: `meshctl install`".into())
+            }
+            NoPlace::Missing { others, .. } => Some(format!("there are: {}", others.join(", "))),
+            NoPlace::Elsewhere(_) => None,
+        };
+        let failure = Self::from(anyhow::Error::new(error));
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+impl From<NotKnown> for Failure {
+    fn from(error: NotKnown) -> Self {
+        let hint = match &error {
+            NotKnown::Cluster(error) => error.hint(),
+            NotKnown::Started(_) => {
+                "mend values.pilot.env or injector.arguments, and `meshctl install` again".into()
+            }
+            NotKnown::Path(_) => {
+                "mend values.sidecarInjectorWebhook.injectionPath, and `meshctl install` again"
+                    .into()
+            }
+        };
+        Self::from(anyhow::Error::new(error)).hint(hint)
+    }
 }
 
 /// The settings in `texts`, with the files instead of them where they are given.
@@ -94,11 +154,7 @@ fn read(args: &KubeInject, mut texts: Texts) -> Result<Settings, Failure> {
     for field in &read.unknown {
         eprintln!("warning: {field} is not known to this version and has no effect");
     }
-    let mut settings = read.value;
-    if let Some(revision) = &args.revision {
-        settings.revision.clone_from(revision);
-    }
-    Ok(settings)
+    Ok(read.value)
 }
 
 /// A text that is not understood; with the name of its file, if it came from one.

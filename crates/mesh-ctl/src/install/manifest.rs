@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 
 use super::options::Options;
 
+pub(crate) use webhooks::OPTIONS as WEBHOOK_OPTIONS;
+
 /// Every object of ours bears this label.
 pub(crate) const MANAGED: (&str, &str) = ("app.kubernetes.io/managed-by", "meshctl");
 /// The revision that an object belongs to.

@@ -114,10 +114,7 @@ fn kube_inject_takes_what_is_installed() {
     // There is no node, so none is too old: but it is not known either.
     assert!(!out.contains("restartPolicy: Always"), "{out}");
 
-    let node = json!({"metadata": {"name": "n"}, "status": {"nodeInfo": {"kubeletVersion": "v1.34.1",
-        "architecture": "", "bootID": "", "containerRuntimeVersion": "", "kernelVersion": "", "kubeProxyVersion": "",
-        "machineID": "", "operatingSystem": "", "osImage": "", "systemUUID": ""}}});
-    api.put("/api/v1/nodes/n", node);
+    put_a_new_node(&api);
     let (_, out, _) = api.meshctl(&["kube-inject", "-f", &file]);
     assert!(out.contains("restartPolicy: Always"), "{out}");
 
@@ -142,4 +139,115 @@ fn kube_inject_takes_what_is_installed() {
         err.contains("config map istio of namespace istio-system has no key `config`"),
         "{err}"
     );
+}
+
+const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\nspec:\n  containers:\n  - name: a\n    image: a\n    ports:\n    - containerPort: 80\n";
+
+fn put_a_new_node(api: &crate::api::Api) {
+    let node = json!({"metadata": {"name": "n"}, "status": {"nodeInfo": {"kubeletVersion": "v1.34.1",
+        "architecture": "", "bootID": "", "containerRuntimeVersion": "", "kernelVersion": "", "kubeProxyVersion": "",
+        "machineID": "", "operatingSystem": "", "osImage": "", "systemUUID": ""}}});
+    api.put("/api/v1/nodes/n", node);
+}
+
+#[test]
+fn kube_inject_decides_as_the_webhook_was_started() {
+    let api = with_a_mesh();
+    put_a_new_node(&api);
+    let file = api.file("pod.yaml", POD);
+    let inject = || api.meshctl(&["kube-inject", "-f", &file]).1;
+    let out = inject();
+    assert!(out.contains("restartPolicy: Always"), "{out}");
+    assert!(out.contains("seconds: 5"), "{out}");
+
+    let set = |settings: &[&str]| {
+        let mut install = vec!["install", "--readiness-timeout", "0s"];
+        settings
+            .iter()
+            .for_each(|set| install.extend(["--set", set]));
+        let (code, _, err) = api.meshctl(&install);
+        assert_eq!(code, 0, "{err}");
+    };
+    set(&[
+        "values.pilot.env.ENABLE_NATIVE_SIDECARS=false",
+        "values.pilot.env.PRE_STOP_SLEEP_SECONDS=0",
+    ]);
+    let out = inject();
+    assert!(!out.contains("restartPolicy: Always"), "{out}");
+    assert!(!out.contains("sleep:"), "{out}");
+
+    let user = api.file(
+        "user.yaml",
+        &format!("{POD}    securityContext: {{runAsUser: 1337}}\n"),
+    );
+    assert_eq!(api.meshctl(&["kube-inject", "-f", &user]).0, 65);
+    set(&["injector.arguments=[\"--warn-of-proxy-user\"]"]);
+    let (code, _, err) = api.meshctl(&["kube-inject", "-f", &user]);
+    assert_eq!(code, 0, "{err}");
+    assert!(err.contains("warning: ") && err.contains("1337"), "{err}");
+    put_pod(&api, {
+        let mut pod = pod("shop", "web-1", json!({}));
+        pod["spec"]["containers"][0]["securityContext"] = json!({"runAsUser": 1337});
+        pod
+    });
+    let (_, out, _) = api.meshctl(&["check-inject", "web-1.shop"]);
+    assert!(out.contains("✔"), "{out}");
+
+    // Who may not see how it was started is told what is taken instead.
+    api.forbid("/apis/apps/v1/namespaces/istio-system");
+    let (code, _, err) = api.meshctl(&["kube-inject", "-f", &file]);
+    assert_eq!(code, 0, "{err}");
+    assert!(
+        err.contains("warning: the defaults are taken for what the injector was started with"),
+        "{err}"
+    );
+}
+
+#[test]
+fn the_webhook_to_ask_may_be_named() {
+    let api = with_a_mesh();
+    let file = api.file("pod.yaml", POD);
+    let canary = [
+        "install",
+        "--readiness-timeout",
+        "0s",
+        "-r",
+        "canary",
+        "--set",
+        "tags=[\"prod\"]",
+        "--set",
+        "values.sidecarInjectorWebhook.injectionPath=/inject/cluster/far",
+        "-i",
+        "elsewhere",
+    ];
+    let (code, _, err) = api.meshctl(&canary);
+    assert_eq!(code, 0, "{err}");
+    let named = "istio-revision-tag-prod-elsewhere";
+    let (code, out, err) = api.meshctl(&["kube-inject", "-f", &file, "--webhookConfig", named]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("istiod-canary.elsewhere.svc:15012"), "{out}");
+    assert!(out.contains("value: far"), "{out}");
+
+    let (code, _, err) = api.meshctl(&["kube-inject", "-f", &file, "--webhookConfig", "none"]);
+    assert_eq!(code, 1);
+    assert!(
+        err.contains("error: there is no MutatingWebhookConfiguration `none`")
+            && err.contains(
+                "hint: there are: istio-revision-tag-prod-elsewhere, istio-sidecar-injector,"
+            ),
+        "{err}"
+    );
+}
+
+#[test]
+fn options_of_an_installation_stand_for_one() {
+    let api = crate::api::Api::new();
+    let file = api.file("pod.yaml", POD);
+    let options = "hub: there\nvalues: {pilot: {env: {ENABLE_NATIVE_SIDECARS: true}}}\n";
+    let options = api.file("options.yaml", options);
+    let inject = ["kube-inject", "-f", &file, "--operatorFileName", &options];
+    let (code, out, err) = api.meshctl(&inject);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("image: there/mesh-proxy:"), "{out}");
+    assert!(out.contains("restartPolicy: Always"), "{out}");
 }

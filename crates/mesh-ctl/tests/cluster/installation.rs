@@ -126,3 +126,26 @@ hint: ";
         "{out}"
     );
 }
+
+#[test]
+fn what_the_injector_would_not_read_is_not_installed() {
+    let api = Api::new();
+    for (set, key) in [
+        ("values.global.proxy=2", "error: values.global.proxy: "),
+        (
+            "values.pilot.env.ENABLE_NATIVE_SIDECARS=perhaps",
+            "error: values.pilot.env, or injector.arguments: invalid value 'perhaps'",
+        ),
+        (
+            "meshConfig.trustDomain=[]",
+            "error: meshConfig.trustDomain: ",
+        ),
+    ] {
+        for command in [&INSTALL[..], &["manifest", "generate"]] {
+            let (code, out, err) = api.meshctl(&[command, &["--set", set]].concat());
+            assert_eq!((code, out.as_str()), (65, ""), "{set}");
+            assert!(err.contains(key), "{set}: {err}");
+        }
+    }
+    assert_eq!(api.paths(), [""; 0]);
+}

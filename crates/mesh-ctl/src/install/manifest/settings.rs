@@ -62,7 +62,20 @@ fn mesh(plan: &Plan<'_>) -> Value {
         "defaultConfig": {"discoveryAddress": address},
     });
     merge(&mut mesh, &plan.options.mesh_config);
+    if let Some(metadata) = mesh.pointer_mut("/defaultConfig/proxyMetadata") {
+        as_texts(metadata);
+    }
     mesh
+}
+
+/// Variables are texts: `true` and `3` are taken as they were typed.
+fn as_texts(variables: &mut Value) {
+    let all = variables.as_object_mut().into_iter().flatten();
+    for (_, value) in all {
+        if value.is_boolean() || value.is_number() {
+            *value = value.to_string().into();
+        }
+    }
 }
 
 fn values(plan: &Plan<'_>) -> Value {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::Plan;
 
 /// Options among `values.sidecarInjectorWebhook` that are carried out here.
-pub(super) const OPTIONS: [&str; 3] = [
+pub(crate) const OPTIONS: [&str; 3] = [
     "enableNamespacesByDefault",
     "reinvocationPolicy",
     "injectionPath",
