@@ -35,6 +35,11 @@ pub(crate) trait Cluster {
         None
     }
 
+    /// Whether pods and nodes are in this process's own network: their frames can be seen here, and pods called by address.
+    fn shares_our_network(&self) -> bool {
+        false
+    }
+
     /// Stops the API server, or starts it again and waits until it answers; what was stored is still there then.
     ///
     /// # Errors
@@ -62,6 +67,10 @@ impl Cluster for Node {
         Some(Node::command(self, program))
     }
 
+    fn shares_our_network(&self) -> bool {
+        true
+    }
+
     fn api_server(&self, up: bool) -> Result<()> {
         Node::api_server(self, up)
     }
@@ -72,5 +81,34 @@ impl Cluster for Node {
 
     fn logs(&self) -> Option<PathBuf> {
         Some(Node::logs(self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, path::Path};
+
+    /// `latest` is pulled anew each time, unless the manifest says otherwise: a cluster into which the image is loaded
+    /// could not run it.
+    #[test]
+    fn our_own_image_is_taken_as_it_was_loaded() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests");
+        let mut found = 0;
+        for entry in fs::read_dir(folder).expect("manifests") {
+            let path = entry.expect("a file").path();
+            let text = fs::read_to_string(&path).expect("text");
+            let mut lines = text.lines().peekable();
+            while let Some(line) = lines.next() {
+                if line.trim() != format!("image: {CLIENT}") {
+                    continue;
+                }
+                found += 1;
+                let next = lines.peek().map(|line| line.trim());
+                let policy = "imagePullPolicy: IfNotPresent";
+                assert_eq!(next, Some(policy), "{}", path.display());
+            }
+        }
+        assert!(found > 0, "no manifest has {CLIENT}");
     }
 }

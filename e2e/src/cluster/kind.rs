@@ -18,6 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// A kind cluster of our own.
 pub(crate) struct Kind {
     program: PathBuf,
+    docker: PathBuf,
     name: String,
     folder: tempfile::TempDir,
     kubectl: Kubectl,
@@ -28,8 +29,9 @@ impl Kind {
     /// Creates a cluster and loads our images into it. `nginx:latest` and its like it pulls by itself.
     pub(crate) fn create(programs: &Path, kept: bool, say: &dyn Fn(&str)) -> Result<Self> {
         let kubectl = image::find("kubectl")?;
+        let docker = image::find("docker")?;
         let images = [image::client(programs)?, image::mesh(programs)?];
-        let mut kind = Self::new(image::find("kind")?, kubectl, kept)?;
+        let mut kind = Self::new(image::find("kind")?, docker, kubectl, kept)?;
         say(&format!("kind cluster {}", kind.name));
         kind.start()?;
         for image in images {
@@ -39,11 +41,12 @@ impl Kind {
         Ok(kind)
     }
 
-    fn new(program: PathBuf, kubectl: PathBuf, kept: bool) -> Result<Self> {
+    fn new(program: PathBuf, docker: PathBuf, kubectl: PathBuf, kept: bool) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let kubeconfig = folder.path().join("kubeconfig");
         Ok(Self {
             program,
+            docker,
             name: format!("mesh-e2e-{}", std::process::id()),
             folder,
             kubectl: Kubectl::new(kubectl, Some(kubeconfig)),
@@ -93,7 +96,7 @@ impl Cluster for Kind {
     }
 
     fn on_node(&self, program: &str) -> Option<Command> {
-        let mut command = Command::new("docker");
+        let mut command = Command::new(&self.docker);
         // kind names its only node so.
         command.args(["exec", &format!("{}-control-plane", self.name), program]);
         Some(command)
@@ -156,17 +159,77 @@ echo \"$@\" >> \"$here/calls\"
 if [ \"$2\" = image-archive ]; then cp \"$3\" \"$here/archive\"; fi
 ";
 
-    fn recorder(folder: &Path) -> PathBuf {
-        let program = folder.join("kind");
-        fs::write(&program, RECORDER).expect("written");
+    /// The same for a docker: without its manifest, the API server does not answer.
+    const DOCKER: &str = "#!/bin/sh
+here=$(dirname \"$0\")
+echo \"$@\" >> \"$here/calls\"
+case \"$4\" in
+/etc/kubernetes/manifests/*) touch \"$here/down\" ;;
+/root/*) rm \"$here/down\" ;;
+esac
+";
+    const KUBECTL: &str = "#!/bin/sh
+here=$(dirname \"$0\")
+echo \"$@\" >> \"$here/asked\"
+[ ! -e \"$here/down\" ]
+";
+
+    fn program(folder: &Path, name: &str, text: &str) -> PathBuf {
+        let program = folder.join(name);
+        fs::write(&program, text).expect("written");
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("executable");
         program
+    }
+
+    fn recorder(folder: &Path) -> PathBuf {
+        program(folder, "kind", RECORDER)
+    }
+
+    #[test]
+    fn the_node_is_a_container() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let docker = program(folder.path(), "docker", DOCKER);
+        let kubectl = program(folder.path(), "kubectl", KUBECTL);
+        let kind = Kind::new(recorder(folder.path()), docker, kubectl, true).expect("new");
+        assert!(!kind.shares_our_network());
+        let mut ctr = kind.on_node("ctr").expect("a node");
+        assert!(
+            ctr.args(["tasks", "list"])
+                .status()
+                .expect("runs")
+                .success()
+        );
+        kind.api_server(false).expect("stopped");
+        assert!(folder.path().join("down").exists());
+        kind.api_server(true).expect("started");
+
+        let calls = fs::read_to_string(folder.path().join("calls")).expect("calls");
+        let node = format!("exec {}-control-plane", kind.name);
+        let (manifest, aside) = (
+            "/etc/kubernetes/manifests/kube-apiserver.yaml",
+            "/root/kube-apiserver.yaml",
+        );
+        let want = [
+            format!("{node} ctr tasks list"),
+            format!("{node} mv {manifest} {aside}"),
+            format!("{node} mv {aside} {manifest}"),
+        ];
+        assert_eq!(calls.lines().collect::<Vec<_>>(), want);
+        let asked = fs::read_to_string(folder.path().join("asked")).expect("asked");
+        assert_eq!(asked, "get --raw /readyz\n".repeat(2));
+        fs::remove_dir_all(kind.folder.path()).expect("removed");
     }
 
     #[test]
     fn a_cluster_is_created_gets_images_and_is_deleted() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut kind = Kind::new(recorder(folder.path()), "kubectl".into(), false).expect("new");
+        let mut kind = Kind::new(
+            recorder(folder.path()),
+            "docker".into(),
+            "kubectl".into(),
+            false,
+        )
+        .expect("new");
         let (name, config) = (kind.name.clone(), kind.kubeconfig());
         let archive = kind.folder.path().join("image.tar").display().to_string();
         kind.start().expect("created");
@@ -202,7 +265,7 @@ if [ \"$2\" = image-archive ]; then cp \"$3\" \"$here/archive\"; fi
         let folder = tempfile::tempdir().expect("a folder");
         let program = recorder(folder.path());
         fs::write(&program, "#!/bin/sh\necho no docker >&2\nexit 1\n").expect("written");
-        let mut kind = Kind::new(program, "kubectl".into(), true).expect("new");
+        let mut kind = Kind::new(program, "docker".into(), "kubectl".into(), true).expect("new");
         let why = kind.start().expect_err("kind fails").to_string();
         assert!(why.contains("no docker"), "{why}");
         kind.kept = false;

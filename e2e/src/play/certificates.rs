@@ -56,19 +56,13 @@ pub(crate) fn play(cluster: &dyn Cluster, form: &Form) -> Result<()> {
 
     let old = Root::standing(kubectl)?;
     let new = Root::new()?;
-    let server = server(kubectl)?;
-    let shown = |root: &Root| -> Result<()> {
-        let identity = format!("spiffe://cluster.local/ns/{NAMESPACE}/sa/default");
-        ask(
-            server,
-            Some(leaf(&root.issuer()?, &identity, jiff::Timestamp::now())?),
-        )
-    };
-    shown(&old).context("a certificate of the root that stands")?;
-    ensure!(
-        shown(&new).is_err(),
-        "a certificate of a root that nobody knows is taken"
-    );
+    let stranger = Stranger::of(cluster)?;
+    stranger
+        .is_served(&old)
+        .context("a certificate of the root that stands")?;
+    stranger
+        .is_refused(&new)
+        .context("a certificate of a root that nobody knows")?;
 
     let both = format!("{}{}", old.certificate, new.certificate);
     patch(kubectl, &[("root-cert.pem", &both)])?;
@@ -88,12 +82,54 @@ pub(crate) fn play(cluster: &dyn Cluster, form: &Form) -> Result<()> {
     patch(kubectl, &[("root-cert.pem", &new.certificate)])?;
     spread(kubectl, 1)?;
     println!("  {:>5.1} s  the old one is gone", traffic.elapsed());
-    shown(&new).context("a certificate of the new root")?;
-    let refused = shown(&old)
-        .err()
-        .context("a certificate of the old root is taken")?;
-    println!("  a certificate of the old root: {refused:#}");
+    stranger
+        .is_served(&new)
+        .context("a certificate of the new root")?;
+    stranger
+        .is_refused(&old)
+        .context("a certificate of the old root")?;
     traffic.judge()
+}
+
+/// Shows one of the servers certificates of its own making, from where we are.
+struct Stranger {
+    /// `None` where pods cannot be called from here.
+    server: Option<SocketAddr>,
+}
+
+impl Stranger {
+    fn of(cluster: &dyn Cluster) -> Result<Self> {
+        let server = match cluster.shares_our_network() {
+            true => Some(server(cluster.kubectl())?),
+            false => {
+                println!("  skipped: pods are not in our network, so no stranger calls them");
+                None
+            }
+        };
+        Ok(Self { server })
+    }
+
+    fn ask(server: SocketAddr, root: &Root) -> Result<()> {
+        let identity = format!("spiffe://cluster.local/ns/{NAMESPACE}/sa/default");
+        let leaf = leaf(&root.issuer()?, &identity, jiff::Timestamp::now())?;
+        ask(server, Some(leaf))
+    }
+
+    fn is_served(&self, root: &Root) -> Result<()> {
+        match self.server {
+            Some(server) => Self::ask(server, root),
+            None => Ok(()),
+        }
+    }
+
+    fn is_refused(&self, root: &Root) -> Result<()> {
+        let Some(server) = self.server else {
+            return Ok(());
+        };
+        let refused = Self::ask(server, root).err().context("it is taken")?;
+        println!("  a certificate of another root: {refused:#}");
+        Ok(())
+    }
 }
 
 /// How many files all proxies of the node have open; 0 where nodes are not to be touched.

@@ -34,10 +34,10 @@ pub(crate) fn play(cluster: &dyn Cluster, _: &Form) -> Result<()> {
     kubectl.rolled_out(INSIDE, "server")?;
     kubectl.rolled_out(INSIDE, "client")?;
     kubectl.rolled_out(OUTSIDE, "client")?;
-    if cluster.on_node("true").is_some() {
+    if cluster.shares_our_network() {
         on_the_wire(kubectl)?;
     } else {
-        println!("  the nodes are not ours: nothing is captured");
+        println!("  skipped: the nodes are not in our network, so their frames are not seen here");
     }
     levels(kubectl)?;
     probes(kubectl)
