@@ -46,13 +46,33 @@ impl Provider {
 
     /// Why it can't work on this machine, as far as can be seen quickly.
     fn obstacle(self) -> Option<String> {
-        let obstacle = match self {
-            Self::Kind => has_docker().and_then(|()| has("kind")),
-            Self::Node => needs_root().and_then(|()| kubernetes::available()),
-            Self::Netns => needs_root(),
+        self.works().err()
+    }
+
+    fn works(self) -> Outcome {
+        match self {
+            Self::Kind => {
+                has("kind")?;
+                has("kubectl")?;
+                has_docker()?;
+                system::obtainable(IMAGES)
+            }
+            Self::Node => {
+                needs_root()?;
+                for needs in [NETNS, IMAGES, NODE] {
+                    system::obtainable(needs)?;
+                }
+                for filesystem in ["overlay", "cgroup2"] {
+                    has_filesystem(filesystem)?;
+                }
+                kubernetes::available()
+            }
+            Self::Netns => {
+                needs_root()?;
+                system::obtainable(NETNS)
+            }
             Self::Kubeconfig => has("kubectl"),
-        };
-        obstacle.err()
+        }
     }
 }
 
@@ -61,7 +81,13 @@ pub(crate) fn e2e(arguments: &[String]) -> Outcome {
     let (named, rest) = split(arguments)?;
     let provider = match named {
         Some(name) => Provider::named(&name)?,
-        None => choose()?,
+        None => {
+            let (provider, obstacles) = choose(Provider::obstacle)?;
+            for obstacle in obstacles {
+                println!("e2e: {obstacle}");
+            }
+            provider
+        }
     };
     println!("e2e: provider {}", provider.name());
     let mut found: Vec<OsString> = vec!["--provider".into(), provider.name().into()];
@@ -111,25 +137,20 @@ fn split(arguments: &[String]) -> Result<(Option<String>, Vec<String>), String> 
     Ok((named, rest))
 }
 
-/// The first that works; says why not the others.
-fn choose() -> Result<Provider, String> {
+/// The first that has no obstacle, and why not those before it.
+///
+/// # Errors
+/// If each has one.
+fn choose(
+    obstacle: impl Fn(Provider) -> Option<String>,
+) -> Result<(Provider, Vec<String>), String> {
     let mut obstacles = Vec::new();
     for provider in Provider::TRIED {
-        match provider.obstacle() {
-            None => {
-                for obstacle in obstacles {
-                    println!("e2e: {obstacle}");
-                }
-                return Ok(provider);
-            }
-            Some(why) => {
-                obstacles.push(format!(
-                    "not {}: {}",
-                    provider.name(),
-                    why.replace('\n', "; ")
-                ));
-            }
-        }
+        let Some(why) = obstacle(provider) else {
+            return Ok((provider, obstacles));
+        };
+        let why = why.replace('\n', "; ");
+        obstacles.push(format!("not {}: {why}", provider.name()));
     }
     Err(format!("no provider works here\n{}", obstacles.join("\n")))
 }
@@ -146,6 +167,23 @@ fn has(program: &str) -> Outcome {
     find(program)
         .map(drop)
         .ok_or_else(|| format!("no {program}"))
+}
+
+/// Whether the kernel has a filesystem, or may get it as a module.
+fn has_filesystem(name: &str) -> Outcome {
+    let known = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    let is_known = known
+        .lines()
+        .any(|line| line.trim_end().ends_with(&format!("\t{name}")));
+    let module = || {
+        let mut modprobe = Command::new(find("modprobe")?);
+        let modprobe = modprobe.args(["--dry-run", "--quiet", name]);
+        modprobe.status().ok().filter(|status| status.success())
+    };
+    match is_known || module().is_some() {
+        true => Ok(()),
+        false => Err(format!("the kernel has no {name}")),
+    }
 }
 
 /// Whether there is a daemon: a client alone may be installed without one.
@@ -179,6 +217,35 @@ mod tests {
             assert_eq!(got, (named.map(String::from), words(rest)), "{typed}");
         }
         assert!(split(&words("--provider")).is_err());
+    }
+
+    #[test]
+    fn the_first_that_works_is_chosen() {
+        use Provider::{Kind, Netns, Node};
+        let working = |works: &'static [Provider]| {
+            choose(|provider| {
+                let name = provider.name();
+                (!works.contains(&provider)).then(|| format!("no {name}\nhint: get {name}"))
+            })
+        };
+        let why = |name: &str| format!("not {name}: no {name}; hint: get {name}");
+        assert_eq!(working(&[Netns, Node, Kind]), Ok((Kind, vec![])));
+        assert_eq!(working(&[Netns, Node]), Ok((Node, vec![why("kind")])));
+        assert_eq!(
+            working(&[Netns]),
+            Ok((Netns, vec![why("kind"), why("node")]))
+        );
+        let none = working(&[]).expect_err("none");
+        assert_eq!(none.lines().count(), 4, "{none}");
+        // A cluster of the caller's is touched only when it is named.
+        assert!(!Provider::TRIED.contains(&Provider::Kubeconfig));
+    }
+
+    #[test]
+    fn a_filesystem_is_known_by_its_whole_name() {
+        assert_eq!(has_filesystem("proc"), Ok(()));
+        assert!(has_filesystem("pro").is_err());
+        assert!(has_filesystem("roc").is_err());
     }
 
     #[test]

@@ -125,28 +125,38 @@ pub(crate) fn missing(needs: &'static [Need]) -> Vec<&'static Need> {
         .collect()
 }
 
+/// Whether [`provide`] can meet `needs`, as far as can be seen without trying; else what to do.
+pub(crate) fn obtainable(needs: &'static [Need]) -> Outcome {
+    let packages: Vec<_> = missing(needs).iter().map(|need| need.package).collect();
+    // A server's package starts the server where something manages services: that is the user's to decide.
+    let starts =
+        packages.iter().any(|p| SERVERS.contains(p)) && Path::new("/run/systemd/system").is_dir();
+    if packages.is_empty() || (is_root() && find("apt-get").is_some() && !starts) {
+        return Ok(());
+    }
+    let programs: Vec<_> = missing(needs).iter().map(|need| need.program).collect();
+    Err(format!(
+        "{} not found\nhint: as root: {}",
+        programs.join(", "),
+        install(&packages)
+    ))
+}
+
+fn install(packages: &[&str]) -> String {
+    let packages = packages.join(" ");
+    format!("apt-get install -y --no-install-recommends {packages}")
+}
+
 /// Sees to it that `needs` are met: installs what is missing as root with apt, else says how to.
 pub(crate) fn provide(needs: &'static [Need]) -> Outcome {
+    obtainable(needs)?;
     let lacking = missing(needs);
     if lacking.is_empty() {
         return Ok(());
     }
     let programs: Vec<_> = lacking.iter().map(|need| need.program).collect();
     let packages: Vec<_> = lacking.iter().map(|need| need.package).collect();
-    let install = format!(
-        "apt-get install -y --no-install-recommends {}",
-        packages.join(" ")
-    );
-    // A server's package starts the server where something manages services: that is the user's to decide.
-    let starts =
-        packages.iter().any(|p| SERVERS.contains(p)) && Path::new("/run/systemd/system").is_dir();
-    if !is_root() || find("apt-get").is_none() || starts {
-        return Err(format!(
-            "{} not found\nhint: as root: {install}",
-            programs.join(", ")
-        ));
-    }
-    println!("{} not found: {install}", programs.join(", "));
+    println!("{} not found: {}", programs.join(", "), install(&packages));
     let mut apt = Command::new("apt-get");
     // Run level 1 keeps a package from starting what it installs.
     let apt = apt
