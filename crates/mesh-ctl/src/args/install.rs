@@ -69,6 +69,9 @@ pub(crate) struct Install {
     /// Longest wait until all is ready, such as 90s or 5m; 0s does not wait
     #[arg(long, value_name = "DURATION", default_value = "300s")]
     pub(crate) readiness_timeout: jiff::SignedDuration,
+    /// Takes over the objects of another mesh that is installed there
+    #[arg(long)]
+    pub(crate) force: bool,
     /// Asks nothing (it never does; for scripts written for istioctl)
     #[arg(short = 'y', long = "skip-confirmation", hide = true)]
     pub(crate) skip_confirmation: bool,
@@ -82,7 +85,7 @@ pub(crate) struct Uninstall {
     #[arg(short, long, value_name = "NAME", group = "what")]
     pub(crate) revision: Option<String>,
     /// Removes everything: all revisions, the certificate authority, the definitions with every object of them, the
-    /// namespace
+    /// namespace. What was there before stays, and so do definitions that another control plane uses
     #[arg(long, group = "what")]
     pub(crate) purge: bool,
     /// Only tells what would go

@@ -4,12 +4,13 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use anyhow::Context;
+use kube::core::DynamicObject;
 use serde_json::Value;
 
 use crate::args::{Install, Manifest, Uninstall, Wanted};
 use crate::failure::Failure;
 use crate::fetch::{self, Cluster, ClusterOptions};
-use crate::install::{apply, check, manifest, options::Options, remove, wait};
+use crate::install::{apply, check, manifest, options::Options, ownership, remove, wait};
 
 /// What a key that is refused can be mended with.
 const MISTAKE: &str = "nothing was applied: a part of the mesh would not have started with it";
@@ -29,8 +30,14 @@ pub(super) fn install(args: &Install, cluster: &ClusterOptions) -> Result<String
     fetch::block_on(async {
         let cluster = Cluster::open(cluster).await.map_err(fetch::Error::from)?;
         let namespace = cluster.istio_namespace.clone();
-        let objects = manifest::objects(&options, &namespace);
-        apply_all(&cluster, &objects, args.dry_run).await?;
+        let mut objects = manifest::objects(&options, &namespace);
+        let found = find_all(&cluster, &objects).await?;
+        refuse_another_mesh(&cluster, &objects, &found, args.force).await?;
+        for name in ownership::spare(&mut objects, &found, &namespace) {
+            eprintln!("note: {name} was there before: it is used, and `uninstall` will leave it");
+        }
+        apply_all(&cluster, &objects, &found, args.dry_run).await?;
+        prune(&cluster, options.revision(), &objects, args.dry_run).await?;
         if args.dry_run {
             return Ok("nothing was changed (--dry-run)\n".to_owned());
         }
@@ -52,16 +59,84 @@ pub(super) fn install(args: &Install, cluster: &ClusterOptions) -> Result<String
     })
 }
 
-async fn apply_all(cluster: &Cluster, objects: &[Value], dry_run: bool) -> Result<(), Failure> {
+/// What stands in the cluster under the name of each object.
+async fn find_all(
+    cluster: &Cluster,
+    objects: &[Value],
+) -> Result<Vec<Option<DynamicObject>>, Failure> {
+    let mut found = Vec::new();
     for object in objects {
-        let name = apply::name(object);
-        let change = apply::apply(&cluster.client, object, dry_run).await;
-        let change = change.map_err(|error| {
-            let hint = error.hint();
-            let error = anyhow::Error::new(error).context(format!("{name} is not applied"));
-            Failure::from(error).hint(hint)
-        })?;
-        eprintln!("{name} {}", change.word());
+        let one = apply::find(&cluster.client, object).await;
+        found.push(one.map_err(|error| not_applied(object, error))?);
+    }
+    Ok(found)
+}
+
+/// Another mesh is not overwritten, unless that is asked for.
+async fn refuse_another_mesh(
+    cluster: &Cluster,
+    objects: &[Value],
+    found: &[Option<DynamicObject>],
+    force: bool,
+) -> Result<(), Failure> {
+    let namespace = &cluster.istio_namespace;
+    let mut theirs = ownership::foreign(objects, found, namespace);
+    // Who may not see them is refused nothing else for it.
+    let others = ownership::other_control_planes(&cluster.client, namespace).await;
+    for other in others.unwrap_or_default() {
+        let name = format!("Deployment/{}", other.name);
+        if other.namespace != *namespace {
+            let place = other.namespace;
+            eprintln!(
+                "warning: there is another control plane, {name} in namespace {place}: a pod that the webhooks of both select gets two sidecars"
+            );
+        } else if !theirs.contains(&name) {
+            theirs.push(name);
+        }
+    }
+    if theirs.is_empty() || force {
+        return Ok(());
+    }
+    let theirs = theirs.join(", ");
+    let message =
+        format!("another mesh is installed in namespace {namespace}, not by meshctl: {theirs}");
+    Err(Failure::from(anyhow::Error::msg(message)).hint(
+        "remove it first, or choose another namespace with -i; --force takes its objects over",
+    ))
+}
+
+async fn apply_all(
+    cluster: &Cluster,
+    objects: &[Value],
+    found: &[Option<DynamicObject>],
+    dry_run: bool,
+) -> Result<(), Failure> {
+    for (object, before) in objects.iter().zip(found) {
+        let change = apply::apply(&cluster.client, object, before.as_ref(), dry_run).await;
+        let change = change.map_err(|error| not_applied(object, error))?;
+        eprintln!("{} {}", apply::name(object), change.word());
+    }
+    Ok(())
+}
+
+fn not_applied(object: &Value, error: fetch::ClusterError) -> Failure {
+    let hint = error.hint();
+    let error = anyhow::Error::new(error);
+    Failure::from(error.context(format!("{} is not applied", apply::name(object)))).hint(hint)
+}
+
+/// What an earlier installation of the revision had, and this one has not.
+async fn prune(
+    cluster: &Cluster,
+    revision: &str,
+    objects: &[Value],
+    dry_run: bool,
+) -> Result<(), Failure> {
+    let namespace = &cluster.istio_namespace;
+    let gone = remove::prune(&cluster.client, namespace, revision, objects, dry_run).await;
+    let word = if dry_run { "would be pruned" } else { "pruned" };
+    for name in gone.map_err(fetch::Error::from)? {
+        eprintln!("{name} {word}");
     }
     Ok(())
 }

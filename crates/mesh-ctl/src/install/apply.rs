@@ -68,18 +68,31 @@ fn plural(kind: &str) -> String {
     format!("{}s", kind.to_lowercase())
 }
 
-/// Brings one object to the cluster. With `dry_run` the API server checks it and keeps nothing.
+/// What is in the cluster under the name of `object`.
+///
+/// # Errors
+/// If we may not see it.
+pub(crate) async fn find(
+    client: &Client,
+    object: &Value,
+) -> Result<Option<DynamicObject>, ClusterError> {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    Ok(api(client, object).get_opt(name).await?)
+}
+
+/// Brings one object to the cluster, where `before` stands under its name. With `dry_run` the API server checks it and keeps
+/// nothing.
 ///
 /// # Errors
 /// If the API server refuses it.
 pub(crate) async fn apply(
     client: &Client,
     object: &Value,
+    before: Option<&DynamicObject>,
     dry_run: bool,
 ) -> Result<Change, ClusterError> {
     let api = api(client, object);
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    let before = api.get_opt(name).await?;
     let params = PatchParams {
         dry_run,
         ..PatchParams::apply(MANAGER).force()
@@ -93,7 +106,7 @@ pub(crate) async fn apply(
     };
     Ok(match before {
         None => Change::Created,
-        Some(before) if same(&before, &after) => Change::Unchanged,
+        Some(before) if same(before, &after) => Change::Unchanged,
         Some(_) => Change::Configured,
     })
 }

@@ -2,6 +2,7 @@
 //! same bytes, which is why the default ones are checked in.
 
 mod access; // service accounts and what they may do
+mod checksum; // pods that are made anew when their settings change
 mod settings; // config maps
 mod webhooks; // who is injected
 mod workloads; // deployments, services, budgets
@@ -14,8 +15,10 @@ use super::options::Options;
 
 pub(crate) use webhooks::OPTIONS as WEBHOOK_OPTIONS;
 
-/// Every object of ours bears this label.
+/// Every object of ours bears this label, unless it was there before.
 pub(crate) const MANAGED: (&str, &str) = ("app.kubernetes.io/managed-by", "meshctl");
+/// The namespace of the installation that an object belongs to; definitions belong to all.
+pub(crate) const INSTANCE: &str = "app.kubernetes.io/instance";
 /// The revision that an object belongs to.
 pub(crate) const REVISION: &str = "istio.io/rev";
 
@@ -30,7 +33,11 @@ pub(crate) fn objects(options: &Options, namespace: &str) -> Vec<Value> {
     objects.extend(webhooks::objects(&plan));
     for object in &mut objects {
         label(object, MANAGED.0, MANAGED.1);
+        if object["kind"] != "CustomResourceDefinition" {
+            label(object, INSTANCE, namespace);
+        }
     }
+    checksum::mark(&plan, &mut objects);
     objects
 }
 
