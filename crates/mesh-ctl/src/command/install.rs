@@ -12,8 +12,8 @@ use crate::failure::Failure;
 use crate::fetch::{self, Cluster, ClusterOptions};
 use crate::install::{apply, check, manifest, options::Options, ownership, remove, wait};
 
-/// What a key that is refused can be mended with.
-const MISTAKE: &str = "nothing was applied: a part of the mesh would not have started with it";
+/// What to do about a key that is refused.
+const MISTAKE: &str = "mend it in the file or --set that has it; nothing was applied, since a part of the mesh would not start with it";
 
 pub(super) fn generate(command: &Manifest, cluster: &ClusterOptions) -> Result<String, Failure> {
     let Manifest::Generate { wanted } = command;

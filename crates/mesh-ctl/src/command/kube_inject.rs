@@ -92,7 +92,10 @@ fn of_files(args: &KubeInject, cluster: &ClusterOptions) -> Result<Settings, Fai
     };
     let options = super::install::options(&wanted, cluster)?;
     let objects = manifest::objects(&options, &cluster.istio_namespace);
-    let settings = read(args, manifest::injection(&options, &cluster.istio_namespace))?;
+    let settings = read(
+        args,
+        manifest::injection(&options, &cluster.istio_namespace),
+    )?;
     let command = webhook::started(check::injector(&objects)).map_err(Failure::bad_data)?;
     Ok(webhook::in_force(&command, settings, false))
 }

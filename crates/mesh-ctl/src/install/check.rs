@@ -15,12 +15,9 @@ use super::webhook::{self, Unstartable};
 /// What an installation must not be made of.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Mistake {
-    /// Injection's settings.
+    /// A key, and what is wrong with its value.
     #[error("{0}")]
-    Settings(String),
-    /// What of `values` the installation carries out itself.
-    #[error("values")]
-    Values(#[source] Invalid),
+    Key(String),
     /// What the injector is started with.
     #[error("values.pilot.env, or injector.arguments")]
     Started(#[source] Unstartable),
@@ -28,11 +25,13 @@ pub(crate) enum Mistake {
 
 impl From<Unreadable> for Mistake {
     fn from(error: Unreadable) -> Self {
-        let prefix = match error.text {
-            "mesh config" => "meshConfig",
-            other => other,
-        };
-        Self::Settings(match &error.source {
+        Self::key(place(error.text), &error.source)
+    }
+}
+
+impl Mistake {
+    fn key(prefix: &str, error: &Invalid) -> Self {
+        Self::Key(match error {
             Invalid::Field { path, message } => format!("{prefix}.{path}: {message}"),
             other => format!("{prefix}: {other}"),
         })
@@ -47,14 +46,23 @@ pub(crate) fn check(options: &Options, namespace: &str) -> Result<Vec<String>, M
     let objects = manifest::objects(options, namespace);
     let read = Settings::read(&manifest::injection(options, namespace))?;
     webhook::started(injector(&objects)).map_err(Mistake::Started)?;
-    let keys = read.unknown.into_iter();
-    let mut keys: Vec<_> = keys.map(|key| key.replacen(": ", ".", 1)).collect();
-    let own = own(&options.values).map_err(Mistake::Values)?;
+    let keys = read.unknown.iter().map(|key| match key.split_once(": ") {
+        Some((text, key)) => format!("{}.{key}", place(text)),
+        None => key.clone(),
+    });
+    let mut keys: Vec<_> = keys.collect();
+    let own = own(&options.values).map_err(|error| Mistake::key("values", &error))?;
     keys.extend(own.into_iter().map(|key| format!("values.{key}")));
-    Ok(keys
-        .into_iter()
-        .map(|key| key.replacen("mesh config.", "meshConfig.", 1))
-        .collect())
+    Ok(keys)
+}
+
+/// Where the options have what the injector finds in one of its texts.
+fn place(text: &str) -> &str {
+    match text {
+        "mesh config" => "meshConfig",
+        "injection config" => "values.sidecarInjectorWebhook",
+        other => other,
+    }
 }
 
 /// The Deployment among `objects` whose pods inject.
@@ -168,23 +176,27 @@ mod tests {
             ),
             (
                 "values.pilot.env.A=[]",
-                "values: pilot.env.A: expected a text",
+                "values.pilot.env.A: expected a text",
             ),
             (
                 "values.sidecarInjectorWebhook.enableNamespacesByDefault=yes",
-                "values: sidecarInjectorWebhook.enableNamespacesByDefault: invalid type",
+                "values.sidecarInjectorWebhook.enableNamespacesByDefault: invalid type",
             ),
             (
                 "values.sidecarInjectorWebhook.reinvocationPolicy=Maybe",
-                "values: sidecarInjectorWebhook.reinvocationPolicy: unknown variant",
+                "values.sidecarInjectorWebhook.reinvocationPolicy: unknown variant",
             ),
             (
                 "values.sidecarInjectorWebhook.injectionPath=/inject/net",
-                "values: sidecarInjectorWebhook.injectionPath: `net` has no value",
+                "values.sidecarInjectorWebhook.injectionPath: `net` has no value",
+            ),
+            (
+                "values.sidecarInjectorWebhook.templates.mine={{ if }}",
+                "values.sidecarInjectorWebhook.templates.mine: ",
             ),
             (
                 "values.sidecarInjectorWebhook.injectionPath=/other",
-                "values: sidecarInjectorWebhook.injectionPath: it has to begin with /inject",
+                "values.sidecarInjectorWebhook.injectionPath: it has to begin with /inject",
             ),
         ] {
             let error = checked(&[set]).expect_err(set);

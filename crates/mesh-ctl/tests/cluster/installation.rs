@@ -204,9 +204,9 @@ fn a_purge_leaves_what_another_installation_has() {
 #[test]
 fn what_was_there_before_is_used_and_left() {
     let api = Api::new();
-    let definition = format!("{DEFINITIONS}virtualservices.networking.istio.io");
+    let definition = format!("{DEFINITIONS}peerauthentications.security.istio.io");
     let of_helm = json!({"app.kubernetes.io/managed-by": "Helm"});
-    let name = "virtualservices.networking.istio.io";
+    let name = "peerauthentications.security.istio.io";
     api.put(
         &definition,
         json!({"kind": "CustomResourceDefinition", "metadata": {"name": name, "labels": of_helm}}),
@@ -221,7 +221,7 @@ fn what_was_there_before_is_used_and_left() {
         let (code, _, err) = api.meshctl(&INSTALL);
         assert_eq!(code, 0, "{err}");
         for object in [
-            "CustomResourceDefinition/virtualservices.networking.istio.io",
+            "CustomResourceDefinition/peerauthentications.security.istio.io",
             "Namespace/istio-system",
         ] {
             let note = format!("note: {object} was there before: it is used, and");

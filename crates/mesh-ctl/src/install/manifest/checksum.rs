@@ -1,5 +1,6 @@
-//! A pod that reads its config maps only when it starts, or only when the kubelet gets round to it, is made anew when they
-//! change: its template bears their checksum. Then an installation that is ready is one whose settings are in force.
+//! The injector reads its config maps as files, which the kubelet brings up to date when it gets round to it. So its pods
+//! are made anew when they change: their template bears the checksum. Then an installation that is ready is one whose
+//! settings are in force. The control plane needs no mark: it watches its config map.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -9,24 +10,18 @@ use super::Plan;
 /// The annotation of the template.
 const CHECKSUM: &str = "checksum/config";
 
-/// Marks the Deployments among `objects`. The control plane without a revision needs no mark: it watches its config map.
+/// Marks the injector's Deployment among `objects`.
 pub(super) fn mark(plan: &Plan<'_>, objects: &mut [Value]) {
     let mesh = format!("istio{}", plan.options.suffix());
-    let mut readers = vec![(plan.injector(), vec![plan.injector(), mesh.clone()])];
-    if !plan.options.suffix().is_empty() {
-        readers.push((plan.istiod(), vec![mesh]));
+    let mut digest = Sha256::new();
+    for name in [plan.injector(), mesh] {
+        let data = find(objects, "ConfigMap", &name).map(|map| map["data"].to_string());
+        digest.update(data.unwrap_or_default());
     }
-    for (deployment, maps) in readers {
-        let mut digest = Sha256::new();
-        for name in maps {
-            let data = find(objects, "ConfigMap", &name).map(|map| map["data"].to_string());
-            digest.update(data.unwrap_or_default());
-        }
-        let digest = digest.finalize();
-        let text: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        if let Some(deployment) = find(objects, "Deployment", &deployment) {
-            deployment["spec"]["template"]["metadata"]["annotations"] = json!({ CHECKSUM: text });
-        }
+    let digest = digest.finalize();
+    let text: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    if let Some(deployment) = find(objects, "Deployment", &plan.injector()) {
+        deployment["spec"]["template"]["metadata"]["annotations"] = json!({ CHECKSUM: text });
     }
 }
 
@@ -66,11 +61,9 @@ mod tests {
         }
 
         let [istiod, injector] = marks(&["revision=r"]);
-        let changed = marks(&["revision=r", "meshConfig.trustDomain=td"]);
-        assert_ne!(changed[0], istiod);
-        assert_ne!(changed[1], injector);
-        let values = marks(&["revision=r", "values.global.network=n"]);
-        assert_eq!(values[0], istiod);
-        assert_ne!(values[1], injector);
+        assert_eq!(istiod, Value::Null);
+        for set in ["values.global.network=n", "meshConfig.trustDomain=td"] {
+            assert_ne!(marks(&["revision=r", set])[1], injector, "{set}");
+        }
     }
 }
