@@ -1,5 +1,6 @@
 //! `meshctl kube-inject`.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::Path;
 
@@ -97,7 +98,7 @@ fn of_files(args: &KubeInject, cluster: &ClusterOptions) -> Result<Settings, Fai
         manifest::injection(&options, &cluster.istio_namespace),
     )?;
     let command = webhook::started(check::injector(&objects)).map_err(Failure::bad_data)?;
-    Ok(webhook::in_force(&command, settings, false))
+    Ok(webhook::in_force(&command, settings, BTreeMap::new()))
 }
 
 fn with_revision(args: &KubeInject, mut settings: Settings) -> Settings {

@@ -1,5 +1,7 @@
 //! The settings of injection that an installation keeps in its cluster.
 
+use std::collections::BTreeMap;
+
 use kube::Api;
 use kube::api::ListParams;
 use mesh_api::k8s::api::admissionregistration::v1::MutatingWebhookConfiguration;
@@ -72,13 +74,13 @@ impl Cluster {
         data.remove(key).ok_or_else(|| missing(Some(key)))
     }
 
-    /// Whether every kubelet runs native sidecars by default.
+    /// Whether each kubelet runs native sidecars by default, by the name of its node.
     ///
     /// # Errors
     /// If we may not see the nodes.
-    pub(crate) async fn runs_native_sidecars(&self) -> Result<bool, ClusterError> {
+    pub(crate) async fn kubelets(&self) -> Result<BTreeMap<String, bool>, ClusterError> {
         let nodes = Api::all(self.client.clone());
-        Ok(mesh_injector::webhook::nodes::all_are_new(&nodes).await?)
+        Ok(mesh_injector::webhook::nodes::kubelets(&nodes).await?)
     }
 
     /// A namespace, as injection sees it.

@@ -1,5 +1,7 @@
 //! An injector that runs in a cluster: everything that its decisions depend on, asked of the API server.
 
+use std::collections::BTreeMap;
+
 use kube::Api;
 use mesh_api::k8s::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use mesh_api::k8s::api::apps::v1::Deployment;
@@ -48,8 +50,8 @@ pub(crate) struct Injector {
     pub(crate) texts: Texts,
     /// What it was started with.
     pub(crate) command: Command,
-    /// Whether every kubelet is new.
-    pub(crate) kubelets_are_new: bool,
+    /// Whether the kubelets are new, by the name of their node.
+    pub(crate) kubelets: BTreeMap<String, bool>,
     path: String,
 }
 
@@ -111,18 +113,18 @@ impl Injector {
             serde_json::Value::Null
         });
         let command = webhook::started(&deployment)?;
-        let new = cluster.runs_native_sidecars().await;
-        let kubelets_are_new = new.unwrap_or_else(|error| {
+        let kubelets = cluster.kubelets().await;
+        let kubelets = kubelets.unwrap_or_else(|error| {
             let error = anyhow::Error::new(error);
             if command.asks_for_kubelets() {
                 eprintln!("warning: it is not known which nodes run native sidecars, so classic ones are made: {error:#}");
             }
-            false
+            BTreeMap::new()
         });
         Ok(Self {
             texts,
             command,
-            kubelets_are_new,
+            kubelets,
             path: place.path.clone(),
         })
     }
@@ -132,7 +134,7 @@ impl Injector {
     /// # Errors
     /// If the path of its URL is not what it takes.
     pub(crate) fn settings(&self, settings: Settings) -> Result<Settings, NotKnown> {
-        let mut settings = webhook::in_force(&self.command, settings, self.kubelets_are_new);
+        let mut settings = webhook::in_force(&self.command, settings, self.kubelets.clone());
         webhook::follow(&self.path, &mut settings)?;
         Ok(settings)
     }

@@ -3,12 +3,14 @@
 //!
 //! They are read by the injector's own table of settings, so that what it would refuse is refused here.
 
+use std::collections::BTreeMap;
+
 use clap::{CommandFactory, FromArgMatches};
 use mesh_api::k8s::api::admissionregistration::v1::MutatingWebhookConfiguration;
+use mesh_injector::Settings;
 use mesh_injector::webhook::config::{Command, Native};
 use mesh_injector::webhook::live::{Kubelets, Live};
 use mesh_injector::webhook::path;
-use mesh_injector::{ProxyUser, Settings};
 use serde_json::Value;
 
 /// The container of the injector's pods.
@@ -64,23 +66,25 @@ fn first_line(error: &clap::Error) -> String {
     line.trim_start_matches("error: ").to_owned()
 }
 
-/// What is in force in an injector that was started so, where its config maps say `settings`.
-pub(crate) fn in_force(command: &Command, settings: Settings, kubelets_are_new: bool) -> Settings {
+/// What is in force in an injector that was started so, where its config maps say `settings`, and `kubelets` by the name of
+/// their node whether they are new.
+pub(crate) fn in_force(
+    command: &Command,
+    settings: Settings,
+    kubelets: BTreeMap<String, bool>,
+) -> Settings {
     let settings = Settings {
         native_sidecars: command.native_sidecars == Native::True,
-        proxy_user: match command.warn_of_proxy_user {
-            true => ProxyUser::Warn,
-            false => settings.proxy_user,
-        },
+        proxy_user: command.proxy_user.unwrap_or(settings.proxy_user),
         revision: command.revision.clone().unwrap_or(settings.revision),
         ..settings
     };
-    let kubelets = Kubelets {
+    let where_new = Kubelets {
         native_sidecars: command.native_sidecars == Native::Auto,
         pre_stop_sleep: command.pre_stop_sleep,
     };
-    let live = Live::new(settings, kubelets);
-    live.set_kubelets_are_new(kubelets_are_new);
+    let live = Live::new(settings, where_new);
+    live.set_kubelets(kubelets);
     live.settings()
 }
 
@@ -103,9 +107,14 @@ pub(crate) fn follow(path: &str, settings: &mut Settings) -> Result<(), path::Un
 
 #[cfg(test)]
 mod tests {
+    use mesh_injector::ProxyUser;
     use serde_json::json;
 
     use super::*;
+
+    fn kubelets(new: bool) -> BTreeMap<String, bool> {
+        BTreeMap::from([("n".to_owned(), new)])
+    }
 
     fn deployment(arguments: &[&str], environment: Value) -> Value {
         json!({"spec": {"template": {"spec": {"containers": [
@@ -121,28 +130,28 @@ mod tests {
             {"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
             {"name": "OTHERS", "value": "x"},
         ]);
-        let command = started(&deployment(&["--warn-of-proxy-user"], environment.clone()));
+        let command = started(&deployment(&["--proxy-user=refuse"], environment.clone()));
         let command = command.expect("it starts");
-        let settings = in_force(&command, Settings::default(), true);
+        let settings = in_force(&command, Settings::default(), kubelets(true));
         assert!(!settings.native_sidecars);
         assert_eq!(settings.pre_stop_sleep, 9);
-        assert_eq!(settings.proxy_user, ProxyUser::Warn);
+        assert_eq!(settings.proxy_user, ProxyUser::Refuse);
 
         let arguments = ["--native-sidecars", "true", "--pre-stop-sleep=1"];
         let command = started(&deployment(&arguments, environment)).expect("it starts");
-        let settings = in_force(&command, Settings::default(), false);
+        let settings = in_force(&command, Settings::default(), kubelets(false));
         assert!(settings.native_sidecars);
         // Old kubelets do not know the hook.
         assert_eq!(settings.pre_stop_sleep, 0);
-        assert_eq!(settings.proxy_user, ProxyUser::Refuse);
+        assert_eq!(settings.proxy_user, Settings::default().proxy_user);
     }
 
     #[test]
     fn what_says_nothing_is_the_default() {
         let command = started(&Value::Null).expect("it starts");
-        let new = in_force(&command, Settings::default(), true);
+        let new = in_force(&command, Settings::default(), kubelets(true));
         assert!(new.native_sidecars && new.pre_stop_sleep > 0);
-        let old = in_force(&command, Settings::default(), false);
+        let old = in_force(&command, Settings::default(), BTreeMap::new());
         assert_eq!(old, Settings::default());
     }
 

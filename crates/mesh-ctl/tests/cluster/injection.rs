@@ -180,18 +180,18 @@ fn kube_inject_decides_as_the_webhook_was_started() {
         "user.yaml",
         &format!("{POD}    securityContext: {{runAsUser: 1337}}\n"),
     );
-    assert_eq!(api.meshctl(&["kube-inject", "-f", &user]).0, 65);
-    set(&["injector.arguments=[\"--warn-of-proxy-user\"]"]);
     let (code, _, err) = api.meshctl(&["kube-inject", "-f", &user]);
     assert_eq!(code, 0, "{err}");
     assert!(err.contains("warning: ") && err.contains("1337"), "{err}");
+    set(&["injector.arguments=[\"--proxy-user=refuse\"]"]);
+    assert_eq!(api.meshctl(&["kube-inject", "-f", &user]).0, 65);
     put_pod(&api, {
         let mut pod = pod("shop", "web-1", json!({}));
         pod["spec"]["containers"][0]["securityContext"] = json!({"runAsUser": 1337});
         pod
     });
     let (_, out, _) = api.meshctl(&["check-inject", "web-1.shop"]);
-    assert!(out.contains("✔"), "{out}");
+    assert!(out.contains("the pod is refused: "), "{out}");
 
     // Who may not see how it was started is told what is taken instead.
     api.forbid("/apis/apps/v1/namespaces/istio-system");
