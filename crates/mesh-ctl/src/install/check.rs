@@ -158,7 +158,7 @@ mod tests {
             ),
             (
                 "values.global.proxy.resources.limits.cpu=[]",
-                "values.global.proxy.resources.limits.cpu: ",
+                "values.global.proxy.resources.limits: cpu: ",
             ),
             (
                 "values.global.proxy=no",
