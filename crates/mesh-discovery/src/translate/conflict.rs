@@ -102,7 +102,7 @@ fn outbound_claims<'w>(world: &'w World, all: &mut BTreeSet<Conflict>) {
         }
         let mut lost_to: Vec<(SocketAddr, &'w Service)> = Vec::new();
         let mut claim = |taken: &mut HashMap<SocketAddr, &'w Service>, address| {
-            let owner: &'w Service = *taken.entry(address).or_insert(service);
+            let owner: &'w Service = taken.entry(address).or_insert(service);
             if !std::ptr::eq(owner, &**service)
                 && lost_to.iter().all(|(_, o)| !std::ptr::eq(*o, owner))
             {

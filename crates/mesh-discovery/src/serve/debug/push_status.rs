@@ -27,7 +27,7 @@ pub(super) async fn push_status(
     }
     for (service, port) in no_instances(&published.world) {
         let cluster = ClusterName::outbound(port.number, "", &service.host);
-        add(NO_INSTANCES, &cluster.to_string(), "");
+        add(NO_INSTANCES, cluster.as_ref(), "");
     }
     json(&metrics)
 }
