@@ -3,21 +3,20 @@
 //! They have no certificate of the mesh, so under strict mutual TLS they could not reach it. Injection points them here
 //! and leaves word in the environment where they wanted to go.
 
-mod dial; //  to the application, past the rules that capture
-mod grpc; //  gRPC's health check
-mod http; //  a GET, with redirects as the kubelet follows them
-mod probe; // what injection wrote down
+mod dial; //    to the application, past the rules that capture
+mod grpc; //    gRPC's health check
+mod http; //    a GET, with redirects as the kubelet follows them
+mod metrics; // its own metrics, from one place or several
+mod probe; //   what injection wrote down
 
 use super::reply::Reply;
 use crate::reason;
 use ::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
-use mesh_model::{
-    env::{ISTIO_KUBE_APP_PROBERS, ISTIO_PROMETHEUS_ANNOTATIONS},
-    port::RESERVED,
-};
+use mesh_model::env::{ISTIO_KUBE_APP_PROBERS, ISTIO_PROMETHEUS_ANNOTATIONS};
+pub(super) use metrics::Pages;
 use probe::{HttpGet, Metrics, Probe};
-use std::{collections::HashMap, io, net::IpAddr, time::Duration};
+use std::{collections::HashMap, io, net::IpAddr, sync::atomic::AtomicU64, time::Duration};
 use tokio::time::timeout;
 
 /// How long the kubelet waits for a probe that does not say.
@@ -26,8 +25,6 @@ const PROBE: Duration = Duration::from_secs(1);
 const HOOK: Duration = Duration::from_secs(300);
 /// Most of a probe's answer that is passed on.
 const MOST_OF_PROBE: usize = 10 << 10;
-/// The application's metrics; what is longer is left out.
-const MOST_METRICS: usize = 32 << 20;
 /// What the paths of hooks begin with.
 const HOOKS: &str = "/app-lifecycle/";
 
@@ -36,7 +33,8 @@ const HOOKS: &str = "/app-lifecycle/";
 pub struct Application {
     address: IpAddr,
     probes: HashMap<String, Probe>,
-    metrics: Option<Metrics>,
+    places: Vec<HttpGet>,
+    scrape_failures: AtomicU64,
 }
 
 /// A variable that is not what injection writes.
@@ -74,10 +72,12 @@ impl Application {
         address: IpAddr,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, Invalid> {
+        let metrics: Option<Metrics> = read(ISTIO_PROMETHEUS_ANNOTATIONS, &variable)?;
         Ok(Self {
             address,
             probes: read(ISTIO_KUBE_APP_PROBERS, &variable)?.unwrap_or_default(),
-            metrics: read(ISTIO_PROMETHEUS_ANNOTATIONS, &variable)?.filter(is_own),
+            places: metrics.as_ref().map(metrics::places).unwrap_or_default(),
+            scrape_failures: AtomicU64::new(0),
         })
     }
 
@@ -123,46 +123,6 @@ impl Application {
             _ => Err(Failed::Kind),
         }
     }
-
-    /// The application's own metrics, if it has any and can be asked within `patience`. What goes wrong costs its part
-    /// of the scrape only.
-    pub(super) async fn metrics(&self, patience: Duration) -> Option<Bytes> {
-        let metrics = self
-            .metrics
-            .as_ref()
-            .filter(|metrics| metrics.scrape != "false")?;
-        let get = metrics.get();
-        let asked = in_time(patience, self.get_metrics(&get));
-        asked
-            .await
-            .inspect_err(|failed| {
-                tracing::warn!("metrics of the application: {}", reason::one_line(failed))
-            })
-            .ok()
-    }
-
-    async fn get_metrics(&self, get: &HttpGet) -> Result<Bytes, Failed> {
-        let accept = ::http::HeaderValue::from_static("text/plain;version=0.0.4");
-        let headers = HeaderMap::from_iter([(::http::header::ACCEPT, accept)]);
-        let answer = self.get(get, &headers, MOST_METRICS).await?;
-        if !answer.status.is_success() {
-            return Err(Failed::Status(answer.status));
-        }
-        answer.body.ok_or(Failed::Length(MOST_METRICS))
-    }
-}
-
-/// Whether it is the application that is to be scraped, and not the proxy, which would come to itself.
-fn is_own(metrics: &Metrics) -> bool {
-    let port = metrics.get().port;
-    let is_own = !RESERVED.contains(&port);
-    if !is_own {
-        tracing::warn!(
-            port,
-            "the application's metrics are left out: the port is the proxy's"
-        );
-    }
-    is_own
 }
 
 fn read<T: serde::de::DeserializeOwned>(

@@ -27,6 +27,8 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     /// `None`: longer than wanted, or it broke off.
     pub(super) body: Option<Bytes>,
+    /// In lower case; empty if there is none.
+    pub(super) content_type: String,
     location: Option<String>,
 }
 
@@ -136,13 +138,19 @@ async fn exchange(
 }
 
 async fn answer(response: Response<Incoming>, most: usize) -> Answer {
-    let location = response.headers().get(header::LOCATION);
-    let location = location.and_then(|to| to.to_str().ok()).map(str::to_owned);
+    let text = |name| {
+        let value = response.headers().get(name);
+        value.and_then(|value: &HeaderValue| value.to_str().ok())
+    };
+    let location = text(header::LOCATION).map(str::to_owned);
+    let content_type = text(header::CONTENT_TYPE).unwrap_or_default();
+    let content_type = content_type.trim_start().to_ascii_lowercase();
     let status = response.status();
     let body = Limited::new(response.into_body(), most).collect().await;
     Answer {
         status,
         body: body.ok().map(|body| body.to_bytes()),
+        content_type,
         location,
     }
 }

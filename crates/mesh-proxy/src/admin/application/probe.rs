@@ -56,13 +56,22 @@ pub(super) struct Grpc {
 #[derive(Debug, Deserialize)]
 pub(super) struct Metrics {
     #[serde(default)]
-    pub(super) scrape: String,
+    scrape: String,
     #[serde(default)]
     path: String,
     #[serde(default)]
     port: String,
     #[serde(default)]
     scheme: String,
+    #[serde(default)]
+    targets: Vec<Target>,
+}
+
+/// One of several places.
+#[derive(Debug, Deserialize)]
+struct Target {
+    port: String,
+    path: String,
 }
 
 impl Probe {
@@ -95,14 +104,35 @@ impl HttpGet {
 }
 
 impl Metrics {
-    /// The scrape.
-    pub(super) fn get(&self) -> HttpGet {
-        let path = Some(self.path.clone()).filter(|path| !path.is_empty());
-        HttpGet {
-            path: path.unwrap_or_else(|| METRICS_PATH.to_owned()),
-            port: self.port.parse().unwrap_or(METRICS_PORT),
-            scheme: self.scheme.clone(),
-            http_headers: Vec::new(),
+    /// Where to scrape: what the pod lists, else what the older annotations say; or a text that should be a port.
+    pub(super) fn places(&self) -> Vec<Result<HttpGet, &str>> {
+        if self.scrape == "false" {
+            return Vec::new();
         }
+        if self.targets.is_empty() {
+            return vec![place(&self.port, &self.path, &self.scheme)];
+        }
+        let targets = self.targets.iter();
+        targets
+            .map(|target| place(&target.port, &target.path, ""))
+            .collect()
     }
+}
+
+/// A page; what is empty is what is usual.
+fn place<'a>(port: &'a str, path: &str, scheme: &str) -> Result<HttpGet, &'a str> {
+    let path = match path {
+        "" => METRICS_PATH,
+        path => path,
+    };
+    let port = match port.trim() {
+        "" => METRICS_PORT,
+        number => number.parse().map_err(|_| port)?,
+    };
+    Ok(HttpGet {
+        path: path.to_owned(),
+        port,
+        scheme: scheme.to_owned(),
+        http_headers: Vec::new(),
+    })
 }

@@ -4,11 +4,15 @@ use ::http::{HeaderValue, Response, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
+use mesh_model::port::RESERVED;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use serde_json::{Value, json};
 use std::{convert::Infallible, net::Ipv4Addr, sync::Arc};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
+
+/// What a scraper that takes OpenMetrics asks for.
+const OPENMETRICS: &str = "application/openmetrics-text";
 
 /// Serves connections one after the other until it is dropped.
 struct Server(u16, JoinHandle<()>);
@@ -58,11 +62,20 @@ fn app(request: &::http::Request<Incoming>) -> Response<Full<Bytes>> {
         "/moved" => (302, "/broken", String::new()),
         "/away" => (302, "http://elsewhere.example/", String::new()),
         "/loop" => (302, "/loop", String::new()),
+        "/either" if header("accept").starts_with(OPENMETRICS) => {
+            (200, "", "new 1\n# EOF\n".to_owned())
+        }
+        "/either" => (200, "", "old 1\n".to_owned()),
         "/metrics" => (200, "", "own_metric 1\n# EOF\n".to_owned()),
         _ => (404, "", String::new()),
     };
+    let content_type = match body.starts_with("new") {
+        true => "Application/OpenMetrics-Text; version=1.0.0",
+        false => "text/plain",
+    };
     let response = Response::builder()
         .status(status)
+        .header(header::CONTENT_TYPE, content_type)
         .header(header::LOCATION, location);
     response.body(Full::new(body.into())).expect("valid")
 }
@@ -148,8 +161,8 @@ async fn the_kubelet_gets_the_applications_answer() {
         asked(&application, "/app-health/x/readyz").await.0,
         StatusCode::NOT_FOUND
     );
-    let metrics = application.metrics(PROBE).await;
-    assert_eq!(metrics.as_deref(), Some(&b"own_metric 1\n# EOF\n"[..]));
+    let pages = application.metrics(PROBE, &HeaderMap::new()).await;
+    assert_eq!(pages.texts, ["own_metric 1\n# EOF\n"]);
 }
 
 #[tokio::test]
@@ -297,8 +310,10 @@ async fn the_proxys_own_ports_are_no_application() {
     for port in RESERVED {
         let metrics = json!({ "scrape": "true", "port": port.to_string() });
         let application = application(&json!({}), &metrics);
-        assert_eq!(application.metrics(PROBE).await, None, "{port}");
-        assert!(application.metrics.is_none(), "{port} would be asked");
+        assert!(application.places.is_empty(), "{port} would be asked");
+        let targets = json!({ "targets": [{ "port": port.to_string(), "path": "/metrics" }] });
+        let application = self::application(&json!({}), &targets);
+        assert!(application.places.is_empty(), "{port} would be asked");
     }
 }
 
@@ -323,12 +338,63 @@ async fn metrics_of_a_bad_application_are_left_out() {
         application(&json!({}), &metrics)
     };
     let patience = Duration::from_secs(20);
-    assert_eq!(scrape(port, "/metrics").metrics(patience).await, None);
+    let none = async |application: Application, patience| {
+        let pages = application.metrics(patience, &HeaderMap::new()).await;
+        assert_eq!(
+            (pages, application.scrape_failures()),
+            (Pages::default(), 1)
+        );
+    };
+    none(scrape(port, "/metrics"), patience).await;
     serving.abort();
     let server = server(None).await;
-    assert_eq!(scrape(server.0, "/broken").metrics(patience).await, None);
+    none(scrape(server.0, "/broken"), patience).await;
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a socket");
     let port = silent.local_addr().expect("bound").port();
     let short = Duration::from_millis(100);
-    assert_eq!(scrape(port, "/metrics").metrics(short).await, None);
+    none(scrape(port, "/metrics"), short).await;
+}
+
+#[test]
+fn only_a_port_that_is_absent_is_the_usual_one() {
+    let ports = |metrics: Value| {
+        let places = application(&json!({}), &metrics).places;
+        places.iter().map(|place| place.port).collect::<Vec<_>>()
+    };
+    assert_eq!(ports(json!({ "path": "/m" })), [80]);
+    assert_eq!(ports(json!({ "port": " 81 " })), [81]);
+    assert!(ports(json!({ "port": "web" })).is_empty());
+    assert!(ports(json!({ "scrape": "false", "port": "81" })).is_empty());
+}
+
+/// Several places are asked at once, and all in one form.
+#[tokio::test]
+async fn pages_are_openmetrics_if_all_of_them_are() {
+    let (one, other) = (server(None).await, server(None).await);
+    let pages = async |paths: [&str; 2], accept: &str| {
+        let target = |port: u16, path: &str| json!({ "port": port.to_string(), "path": path });
+        let targets = json!([target(one.0, paths[0]), target(other.0, paths[1])]);
+        let application = application(&json!({}), &json!({ "targets": targets }));
+        let accept = HeaderValue::from_str(accept).expect("a value");
+        let headers = HeaderMap::from_iter([(header::ACCEPT, accept)]);
+        let pages = application.metrics(Duration::from_secs(20), &headers).await;
+        let texts = pages.texts.iter();
+        let texts = texts.map(|text| String::from_utf8_lossy(text).trim_end().to_owned());
+        (pages.are_openmetrics, texts.collect::<Vec<_>>())
+    };
+    let both = "application/openmetrics-text;version=1.0.0,*/*;q=0.1";
+    let owned = |texts: [&str; 2]| texts.map(str::to_owned).to_vec();
+    let newer = owned(["new 1\n# EOF", "new 1\n# EOF"]);
+    let older = owned(["old 1", "own_metric 1\n# EOF"]);
+    assert_eq!(pages(["/either", "/either"], both).await, (true, newer));
+    assert_eq!(
+        pages(["/either", "/metrics"], both).await,
+        (false, older.clone())
+    );
+    assert_eq!(
+        pages(["/either", "/metrics"], "text/plain").await,
+        (false, older)
+    );
+    let missing = pages(["/broken", "/either"], both).await;
+    assert_eq!(missing, (true, vec!["new 1\n# EOF".to_owned()]));
 }
