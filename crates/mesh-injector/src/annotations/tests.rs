@@ -250,8 +250,10 @@ fn single_fields_win_over_the_config_annotation() {
 #[test]
 fn a_mode_that_is_not_executed_is_refused_where_it_was_asked_for() {
     let refused = |mesh: &str, pairs: &[(&str, &str)]| {
-        let mut settings = Settings::default();
-        settings.mesh = mesh_api::mesh_config::MeshConfig::read(mesh).unwrap().value;
+        let settings = Settings {
+            mesh: mesh_api::mesh_config::MeshConfig::read(mesh).unwrap().value,
+            ..Settings::default()
+        };
         let pairs = pairs
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
