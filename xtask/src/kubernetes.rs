@@ -2,12 +2,13 @@
 //! Go module `e2e/node` into a cache folder, once for each version.
 
 use crate::{
-    cache::cache,
+    cache::{cache, hold},
     chore::{Outcome, root},
     system::find,
 };
 use std::{
     fs,
+    hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
     process::Command,
     sync::{
@@ -80,8 +81,7 @@ pub(crate) fn provide() -> Result<PathBuf, String> {
 fn provide_unless(given_up: &AtomicBool) -> Result<PathBuf, String> {
     let module = root().join("e2e/node");
     let version = version(&module)?;
-    let folder = cache(&format!("kubernetes-{version}"))?;
-    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let (folder, _held) = hold(&name(&module, &version)?)?;
     let missing: Vec<_> = UPSTREAM
         .into_iter()
         .chain(OWN)
@@ -114,8 +114,8 @@ fn provide_unless(given_up: &AtomicBool) -> Result<PathBuf, String> {
 
 /// Whether [`provide`] can succeed, else why not.
 pub(crate) fn available() -> Outcome {
-    let version = version(&root().join("e2e/node"))?;
-    let folder = cache(&format!("kubernetes-{version}"))?;
+    let module = root().join("e2e/node");
+    let folder = cache(&name(&module, &version(&module)?)?)?;
     let complete = UPSTREAM
         .iter()
         .chain(&OWN)
@@ -128,6 +128,24 @@ fn version(module: &Path) -> Result<String, String> {
     let path = module.join("go.mod");
     let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     required(&text).ok_or_else(|| format!("{}: no k8s.io/kubernetes", path.display()))
+}
+
+/// Name of the cache folder: other sources are other programs.
+fn name(module: &Path, version: &str) -> Result<String, String> {
+    let mut sources = DefaultHasher::new();
+    let own = OWN.iter().map(|name| format!("{name}/main.go"));
+    for file in ["go.mod".to_owned(), "go.sum".to_owned()]
+        .into_iter()
+        .chain(own)
+    {
+        let path = module.join(file);
+        let text = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        text.hash(&mut sources);
+    }
+    Ok(format!(
+        "kubernetes-{version}-{:08x}",
+        sources.finish() as u32
+    ))
 }
 
 fn required(go_mod: &str) -> Option<String> {

@@ -23,7 +23,8 @@ const HELP: &str = "\
 cargo xtask VERB
 
   demo [--once] [--json]   run the mesh's main job here: namespaces, iptables, certificates, mutual TLS
-  test [FILTER]            run every rung of the tests that this machine can run
+  test [--strict] [FILTER] run every rung of the tests that this machine can run
+                           (--strict: a rung that is skipped is a failure)
   bench [ARG ...]          measure the proxy beside Envoy
   e2e [--provider node|kind|kubeconfig|netns] [--keep] [--long] [FILTER]
                            play the scenarios on a cluster; without --provider: on the first that works here
@@ -33,8 +34,8 @@ cargo xtask VERB
   codegen [--check]        write descriptors and generated code (--check: fail if they are stale)
   manifests [--check]      write manifests/ (--check: fail if they are stale)
   tidy                     check the edges between crates, the lockfile and the form of the tree
-  deny [--fetch]           check licences, origins, versions and advisories of dependencies; builds cargo-deny once
-                           (--fetch: get RustSec's database first)
+  deny [--fetch|--build]   check licences, origins, versions and advisories of dependencies; builds cargo-deny once
+                           (--fetch: get RustSec's database first; --build: do nothing but that)
   help                     print this
 
 Each verb that needs something of the system says so first. As root, on a machine with apt, it is installed.

@@ -77,6 +77,7 @@ pub(crate) fn tidy() -> Outcome {
             for file in sources(&folder.join(part)) {
                 let text = fs::read_to_string(&file).unwrap_or_default();
                 audited::check_source(shown(&file), &text, &mut errors);
+                check_ignored(shown(&file), &text, &mut errors);
             }
         }
     }
@@ -193,6 +194,26 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     }
     found.sort();
     found
+}
+
+/// Tests that are left out at first are run by a rung of their own; one that no rung knows would never be run, or by the
+/// wrong one.
+fn check_ignored(shown: &Path, text: &str, errors: &mut Vec<String>) {
+    const MARK: &str = concat!("#[", "ignore");
+    let known = |line: &str| {
+        ["netns: ", "envoy: "]
+            .iter()
+            .any(|rung| line.starts_with(&format!("{MARK} = \"{rung}")))
+    };
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim_start();
+        if line.starts_with(MARK) && !known(line) {
+            let place = format!("{}:{}", shown.display(), number + 1);
+            errors.push(format!(
+                "{place}: say which rung runs it: `netns: …` or `envoy: …`"
+            ));
+        }
+    }
 }
 
 fn check_source(path: &Path, errors: &mut Vec<String>) {
