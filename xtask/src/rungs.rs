@@ -75,7 +75,7 @@ fn run_tidy(_: &[String]) -> Went {
 
 fn local(filter: &[String]) -> Went {
     went(run(cargo_command()
-        .args(["test", "--workspace", "--quiet", "--"])
+        .args(["test", "--workspace", "--no-fail-fast", "--quiet", "--"])
         .args(filter)))
 }
 
@@ -93,7 +93,15 @@ fn netns(filter: &[String]) -> Went {
     // One at a time: each test owns processes, namespaces and timing of its own. Each is named before it is run, so that
     // one that hangs is known.
     tests
-        .args(["test", "--workspace", "--lib", "--bins", "--tests", "--"])
+        .args([
+            "test",
+            "--workspace",
+            "--no-fail-fast",
+            "--lib",
+            "--bins",
+            "--tests",
+            "--",
+        ])
         .args(["--ignored", "--test-threads", "1"])
         .args(filter);
     let mut missing = Vec::new();

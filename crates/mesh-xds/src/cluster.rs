@@ -10,12 +10,9 @@ use crate::{
     decode::{self, At, Fields, wire_duration},
     decoration,
     metadata::{ISTIO, Metadata},
-    pb::{
-        envoy::config::{
-            cluster::v3::{self as wire, cluster::TransportSocketMatch},
-            core::v3::BindConfig,
-        },
-        google::protobuf::Duration as WireDuration,
+    pb::envoy::config::{
+        cluster::v3::{self as wire, cluster::TransportSocketMatch},
+        core::v3::BindConfig,
     },
     resource::{Decoded, Invalid, Resource, ResourceType},
     sorted, tls,
@@ -23,7 +20,7 @@ use crate::{
 use bytes::Bytes;
 use mesh_model::cluster::{Cluster, DEFAULT_CONNECT_TIMEOUT, Limits, Transport, TransportMatch};
 use prost::Message;
-use std::{mem::take, net::IpAddr, time::Duration};
+use std::{mem::take, net::IpAddr};
 
 impl Resource for Cluster {
     const KIND: ResourceType = ResourceType::Cluster;
@@ -101,7 +98,7 @@ fn decode_cluster(mut wire: wire::Cluster, at: &At<'_>) -> Option<Cluster> {
     let connect_timeout = at.optional(
         "connect_timeout",
         wire.connect_timeout.take(),
-        decode_timeout,
+        decode::positive,
     );
     let lb_policy = balance::decode_policy(take(&mut wire.lb_policy), &at.field("lb_policy"));
     let limits = at.optional(
@@ -161,13 +158,6 @@ fn decode_cluster(mut wire: wire::Cluster, at: &At<'_>) -> Option<Cluster> {
             .ignore("ALPN does not offer what they speak");
     }
     discovery::expect_policy(&cluster, at).map(|()| cluster)
-}
-
-fn decode_timeout(wire: WireDuration, at: &At<'_>) -> Option<Duration> {
-    match decode::duration(wire, at)? {
-        Duration::ZERO => at.refuse("must be above zero"),
-        timeout => Some(timeout),
-    }
 }
 
 fn decode_match(mut wire: TransportSocketMatch, at: &At<'_>) -> Option<TransportMatch> {

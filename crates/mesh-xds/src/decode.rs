@@ -14,7 +14,7 @@ mod unknown; // fields that nobody knows
 
 pub(crate) use any::{Extension, Written, unpack};
 pub(crate) use place::At;
-pub(crate) use scalar::{Wrapped, duration, percent, port, variant, wire_duration};
+pub(crate) use scalar::{Wrapped, duration, percent, port, positive, variant, wire_duration};
 pub(crate) use structure::Fields;
 
 use crate::resource::Decoded;

@@ -37,6 +37,10 @@ pub(crate) fn decode(mut wire: Wire, at: &At<'_>) -> Option<StringMatcher> {
         Some(MatchPattern::Prefix(text)) => some(text, at).map(StringMatch::Prefix),
         Some(MatchPattern::Suffix(text)) => some(text, at).map(StringMatch::Suffix),
         Some(MatchPattern::Contains(text)) => some(text, at).map(StringMatch::Contains),
+        Some(MatchPattern::SafeRegex(_)) if ignore_case => {
+            let why = "has no effect on a regular expression, which says `(?i)` by itself";
+            at.field("ignore_case").refuse(why)
+        }
         Some(MatchPattern::SafeRegex(regex)) => {
             decode_regex(regex, &at.field("safe_regex")).map(StringMatch::Regex)
         }

@@ -146,7 +146,8 @@ fn fault() -> impl Strategy<Value = Fault> {
         (200..600u16).prop_map(AbortStatus::Http),
         any::<u32>().prop_map(AbortStatus::Grpc),
     ];
-    let delay = (duration(), matcher::fraction());
+    let positive = duration().prop_filter("an Envoy wants one", |d| !d.is_zero());
+    let delay = (positive, matcher::fraction());
     let abort = (status, matcher::fraction());
     let headers = collection::vec(matcher::header(), 0..2);
     (option::of(delay), option::of(abort), headers).prop_map(|(delay, abort, headers)| Fault {

@@ -9,17 +9,18 @@ use proptest::{option, prelude::*};
 
 /// A matcher of texts.
 pub(crate) fn string() -> impl Strategy<Value = StringMatcher> {
-    let pattern = prop_oneof![
+    let text = prop_oneof![
         word().prop_map(StringMatch::Exact),
         word().prop_map(StringMatch::Prefix),
         word().prop_map(StringMatch::Suffix),
         word().prop_map(StringMatch::Contains),
-        regex().prop_map(StringMatch::Regex),
     ];
-    (pattern, any::<bool>()).prop_map(|(pattern, ignore_case)| StringMatcher {
+    let text = (text, any::<bool>()).prop_map(|(pattern, ignore_case)| StringMatcher {
         pattern,
         ignore_case,
-    })
+    });
+    // A regular expression decides about letters' case by itself.
+    prop_oneof![4 => text, 1 => regex().prop_map(|r| StringMatch::Regex(r).into())]
 }
 
 /// A regular expression.

@@ -53,6 +53,14 @@ pub(crate) fn duration(wire: WireDuration, at: &At<'_>) -> Option<Duration> {
     }
 }
 
+/// A duration above zero.
+pub(crate) fn positive(wire: WireDuration, at: &At<'_>) -> Option<Duration> {
+    match duration(wire, at)? {
+        Duration::ZERO => at.refuse("must be above zero"),
+        duration => Some(duration),
+    }
+}
+
 /// A duration as protobuf has it; longer ones than Envoy takes become the longest.
 pub(crate) fn wire_duration(duration: Duration) -> WireDuration {
     let duration = duration.min(LONGEST);

@@ -48,7 +48,7 @@ pub(super) fn decode(mut wire: HttpFault, at: &At<'_>) -> Option<Fault> {
 fn decode_delay(mut wire: FaultDelay, at: &At<'_>) -> Option<Delay> {
     let duration = match wire.fault_delay_secifier.take() {
         Some(FaultDelaySecifier::FixedDelay(duration)) => {
-            decode::duration(duration, &at.field("fixed_delay"))
+            decode::positive(duration, &at.field("fixed_delay"))
         }
         Some(FaultDelaySecifier::HeaderDelay(_)) => at
             .field("header_delay")
