@@ -14,9 +14,12 @@ use std::{
     collections::BTreeMap,
     path::PathBuf,
     process::ExitCode,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
-use tokio::task::JoinSet;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::JoinSet,
+};
 
 /// How long a request may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,7 +33,7 @@ pub(crate) struct Options {
     /// Requests each second.
     #[arg(long, default_value_t = 500)]
     rate: u32,
-    /// For how long, in seconds.
+    /// For how long at most, in seconds; SIGTERM ends it before.
     #[arg(long, default_value_t = 40)]
     seconds: u32,
     /// Number of the first request, even.
@@ -50,6 +53,10 @@ pub(crate) struct Report {
     pub(crate) sent: u64,
     /// The same, for each method.
     pub(crate) methods: BTreeMap<String, Count>,
+    /// When it began, in milliseconds since 1970.
+    pub(crate) began_ms: u64,
+    /// For each second since then, what became of the requests that were sent in it.
+    pub(crate) seconds: Vec<Second>,
     /// What else happened, how often.
     pub(crate) failures: BTreeMap<String, u64>,
     /// First failures, with when they happened in milliseconds.
@@ -64,6 +71,30 @@ pub(crate) struct Count {
     pub(crate) sent: u64,
     /// Answered with 200.
     pub(crate) succeeded: u64,
+}
+
+/// Requests of one second, in few letters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Second(
+    /// Sent.
+    pub(crate) u64,
+    /// Of these, answered with 200.
+    pub(crate) u64,
+);
+
+impl Report {
+    /// The whole seconds between two times, in milliseconds since 1970; those without a request among them. None if the load
+    /// had not begun then, or was over before.
+    pub(crate) fn between(&self, from_ms: u64, to_ms: u64) -> &[Second] {
+        let (Some(from), Some(to)) = (
+            from_ms.checked_sub(self.began_ms),
+            to_ms.checked_sub(self.began_ms),
+        ) else {
+            return &[];
+        };
+        let whole = from.div_ceil(1000) as usize..(to / 1000) as usize;
+        self.seconds.get(whole).unwrap_or_default()
+    }
 }
 
 /// Runs the load and writes the report.
@@ -85,12 +116,19 @@ async fn load(options: &Options) -> Result<Report> {
         .retry_canceled_requests(false)
         .build_http();
     let total = u64::from(options.rate) * u64::from(options.seconds);
+    let mut enough = signal(SignalKind::terminate())?;
+    let began = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let start = Instant::now();
     let mut running = JoinSet::new();
     let mut outcomes = Vec::new();
+    let mut sent = 0;
     for number in 0..total {
-        let due = start + Duration::from_secs(1) * number as u32 / options.rate;
-        tokio::time::sleep_until(due.into()).await;
+        let due = start + Duration::from_secs(number) / options.rate;
+        tokio::select! {
+            biased;
+            _ = enough.recv() => break,
+            () = tokio::time::sleep_until(due.into()) => sent += 1,
+        }
         running.spawn(one(
             client.clone(),
             options.url.clone(),
@@ -106,7 +144,8 @@ async fn load(options: &Options) -> Result<Report> {
     }
     Ok(Report {
         first: options.first,
-        ..report(total, outcomes)
+        began_ms: began.as_millis() as u64,
+        ..report(sent, outcomes)
     })
 }
 
@@ -180,8 +219,16 @@ fn report(sent: u64, mut outcomes: Vec<Outcome>) -> Report {
         let method = method(outcome.number).to_string();
         let count = report.methods.entry(method).or_default();
         count.sent += 1;
+        let second = outcome.at.as_secs() as usize;
+        let seconds = report.seconds.len().max(second + 1);
+        report.seconds.resize(seconds, Second::default());
+        let second = &mut report.seconds[second];
+        second.0 += 1;
         match &outcome.result {
-            Ok(()) => count.succeeded += 1,
+            Ok(()) => {
+                count.succeeded += 1;
+                second.1 += 1;
+            }
             Err(why) => {
                 *report.failures.entry(why.clone()).or_default() += 1;
                 if report.examples.len() < 10 {
@@ -203,4 +250,44 @@ fn report(sent: u64, mut outcomes: Vec<Outcome>) -> Report {
     };
     report.latency_us = [percentile(50), percentile(99), percentile(100)];
     report
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_its_whole_seconds_and_nothing_outside_of_the_load() {
+        let outcome = |number: u64, at: u64, result: Result<(), String>| Outcome {
+            number,
+            at: Duration::from_millis(at),
+            took: Duration::from_millis(1),
+            result,
+        };
+        let report = Report {
+            began_ms: 10_500,
+            ..report(
+                4,
+                vec![
+                    outcome(0, 0, Ok(())),
+                    outcome(1, 999, Err("no".into())),
+                    outcome(2, 2000, Ok(())),
+                    outcome(3, 3000, Ok(())),
+                ],
+            )
+        };
+        assert_eq!(
+            report.seconds,
+            [Second(2, 1), Second(0, 0), Second(1, 1), Second(1, 1)]
+        );
+        assert_eq!(report.between(10_500, 11_500), [Second(2, 1)]);
+        assert_eq!(
+            report.between(10_501, 13_900),
+            [Second(0, 0), Second(1, 1)],
+            "the first and the last second are not whole"
+        );
+        for (from, to) in [(10_000, 12_500), (13_500, 15_500), (11_000, 11_400)] {
+            assert_eq!(report.between(from, to), [], "{from} to {to}");
+        }
+    }
 }

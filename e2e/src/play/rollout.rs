@@ -13,30 +13,27 @@ use std::{thread, time::Duration};
 /// Plays it. The short form has one roll of each kind, and an API server that is away for 10 s.
 pub(crate) fn play(cluster: &dyn Cluster, form: &Form) -> Result<()> {
     let _mesh = Mesh::install(cluster, &[])?;
-    let (seconds, rolls, away) = if form.long { (360, 3, 60) } else { (45, 1, 10) };
-    let traffic = Traffic::start(cluster, "rollout", seconds)?;
+    let (rolls, away) = if form.long { (3, 60) } else { (1, 10) };
+    let traffic = Traffic::start(cluster, "rollout")?;
     for _ in 0..rolls {
-        traffic.roll()?;
+        traffic.under("all servers are replaced", || traffic.roll())?;
     }
     let kubectl = cluster.kubectl();
     for _ in 0..rolls {
-        for part in ["istiod", "istio-sidecar-injector"] {
-            let part = format!("deployment/{part}");
-            kubectl.text(&["-n", SYSTEM, "rollout", "restart", &part])?;
-        }
-        traffic.roll()?;
-        kubectl.rolled_out(SYSTEM, "istiod")?;
-        println!("  {:>5.1} s  and the control plane", traffic.elapsed());
+        traffic.under("servers and control plane are replaced", || {
+            for part in ["istiod", "istio-sidecar-injector"] {
+                let part = format!("deployment/{part}");
+                kubectl.text(&["-n", SYSTEM, "rollout", "restart", &part])?;
+            }
+            traffic.roll()?;
+            kubectl.rolled_out(SYSTEM, "istiod")
+        })?;
     }
-    cluster.api_server(false)?;
-    thread::sleep(Duration::from_secs(away));
-    cluster.api_server(true)?;
-    println!(
-        "  {:>5.1} s  the API server was away for {away} s",
-        traffic.elapsed()
-    );
-    if traffic.goes_on_for(Duration::from_secs(20)) {
-        traffic.roll()?;
-    }
+    traffic.under("the API server was away", || {
+        cluster.api_server(false)?;
+        thread::sleep(Duration::from_secs(away));
+        cluster.api_server(true)
+    })?;
+    traffic.under("all servers are replaced once more", || traffic.roll())?;
     traffic.judge()
 }

@@ -11,6 +11,7 @@ use crate::{
     stage::{self, CLIENT, Stage},
 };
 use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
 use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
@@ -21,12 +22,14 @@ use std::{
 
 const OLD: &str = "nginx-7c79c4bf97-7985c";
 const NEW: &str = "nginx-7c79c4bf97-x2k9p";
+/// When the load ends by itself, in seconds, if nobody ends it.
+const MOST_SECONDS: u32 = 300;
 /// How long a pod may take to end.
 const GRACE: Duration = Duration::from_secs(30);
 
 /// Plays it: 40 s in the long form, 15 s in the short one.
 pub(crate) fn play(long: bool, rate: u32) -> Result<()> {
-    let seconds = if long { 40 } else { 15 };
+    let seconds: u32 = if long { 40 } else { 15 };
     let mut stage = Stage::pods(&Programs::beside_us()?, &|text| println!("{text}"))?;
     let ledger = ledger_file(&stage.launcher.shared())?;
     serve(&mut stage.launcher, OLD, &ledger)?;
@@ -34,7 +37,7 @@ pub(crate) fn play(long: bool, rate: u32) -> Result<()> {
     stage.wait_for_endpoint(stage::SERVER_ADDRESS)?;
 
     let report = stage.launcher.shared().join("report.json");
-    let mut load = start_load(&mut stage.launcher, (rate, seconds), &report)?;
+    let mut load = start_load(&mut stage.launcher, rate, &report)?;
     let start = Instant::now();
     let at = |percent: u32| {
         let due = Duration::from_secs(seconds.into()) * percent / 100;
@@ -50,10 +53,10 @@ pub(crate) fn play(long: bool, rate: u32) -> Result<()> {
     at(75);
     stage.launcher.start_discovery()?;
     say("mesh-discovery is back and ready");
-    ensure!(
-        load.wait(Duration::from_secs(u64::from(seconds) + 60)),
-        "the load does not end"
-    );
+    at(100);
+    ensure!(load.ended().is_none(), "the load was over before the end");
+    load.signal(Signal::SIGTERM);
+    ensure!(load.wait(GRACE), "the load does not end");
     judge(&report, &ledger)
 }
 
@@ -80,11 +83,7 @@ pub(super) fn serve(launcher: &mut Launcher, name: &str, ledger: &Path) -> Resul
     launcher.wait_application(name, 80)
 }
 
-fn start_load(
-    launcher: &mut Launcher,
-    (rate, seconds): (u32, u32),
-    report: &Path,
-) -> Result<Process> {
+fn start_load(launcher: &mut Launcher, rate: u32, report: &Path) -> Result<Process> {
     let pod = launcher
         .pods
         .iter()
@@ -99,7 +98,7 @@ fn start_load(
         &rate.to_string(),
     ]);
     command
-        .args(["--seconds", &seconds.to_string(), "--report"])
+        .args(["--seconds", &MOST_SECONDS.to_string(), "--report"])
         .arg(report);
     container::enter(&mut command, pod.pid(), User::APPLICATION)?;
     Process::spawn("load".into(), &mut command)
