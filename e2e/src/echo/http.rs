@@ -1,7 +1,8 @@
 //! What the application says in HTTP.
 //!
-//! An upgrade is granted, and its bytes are sent back; gRPC messages are sent back as they come, with trailers; a body
-//! sent to [`MIRROR`] is sent back; any other request is described.
+//! An upgrade is granted, and its bytes are sent back; gRPC messages are sent back as they come, with trailers; who asks for
+//! its health, as a kubelet does in gRPC, hears that it serves; a body sent to [`MIRROR`] is sent back; any other request is
+//! described.
 
 use super::{Application, REQUEST_NUMBER, raw};
 use anyhow::{Context, Result};
@@ -18,6 +19,10 @@ use std::io::Write;
 
 /// Path at which a body is sent back.
 pub(crate) const MIRROR: &str = "/mirror";
+/// What a gRPC probe calls.
+const HEALTH: &str = "/grpc.health.v1.Health/Check";
+/// A frame with `grpc.health.v1.HealthCheckResponse { status: SERVING }`.
+const SERVING: &[u8] = b"\0\0\0\0\x02\x08\x01";
 /// Header of an upgrade: the server closes after so many bytes.
 pub(crate) const CLOSE_AFTER: HeaderName = HeaderName::from_static("x-close-after");
 
@@ -34,7 +39,10 @@ pub(super) async fn answer(
     }
     let content = request.headers().get(CONTENT_TYPE);
     if content.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc")) {
-        return grpc(request.into_body());
+        return match request.uri().path() {
+            HEALTH => grpc(Full::from(SERVING).map_err(|never| match never {})),
+            _ => grpc(request.into_body()),
+        };
     }
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
@@ -82,7 +90,9 @@ fn describe(application: &Application, head: &Parts, body: usize) -> String {
 }
 
 /// Frames go back as they come: a client that waits for the answer to its first message gets it before its second.
-fn grpc(body: Incoming) -> Result<Response<Body>> {
+fn grpc(
+    body: impl hyper::body::Body<Data = Bytes, Error = hyper::Error> + Send + Sync + 'static,
+) -> Result<Response<Body>> {
     let trailers = HeaderMap::from_iter([
         (
             HeaderName::from_static("grpc-status"),

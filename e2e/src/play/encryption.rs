@@ -1,6 +1,8 @@
 //! Mutual TLS: nothing is readable between pods of the mesh; who is outside is served under PERMISSIVE and refused under
 //! STRICT, at each level at which a PeerAuthentication may stand; probes pass all the same.
 
+mod levels; // each level at which a policy may stand
+
 use super::{
     Form,
     mesh::{Mesh, SYSTEM},
@@ -10,9 +12,9 @@ use crate::{
     cluster::{Cluster, Namespace},
     kubectl::{Kubectl, SETTLING, eventually},
 };
-use anyhow::{Result, ensure};
-use serde_json::{Value, json};
-use std::time::Duration;
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::json;
+use std::{thread, time::Duration};
 
 const SERVER: &str = include_str!("../../manifests/policy.yaml");
 const PEER: &str = include_str!("../../manifests/curl-anywhere.yaml");
@@ -39,43 +41,72 @@ pub(crate) fn play(cluster: &dyn Cluster, _: &Form) -> Result<()> {
     } else {
         println!("  skipped: the nodes are not in our network, so their frames are not seen here");
     }
-    levels(kubectl)?;
+    levels::play(kubectl)?;
     probes(kubectl)
 }
 
+/// What became of a request.
+#[derive(Debug)]
+enum Outcome {
+    /// The server described it.
+    Served(String),
+    /// The connection was taken, and ended without an answer.
+    Refused,
+}
+
 /// The server's answer describes the request, so the marker passes both ways.
-fn ask(kubectl: &Kubectl, from: &str, marker: &str) -> Result<String> {
+///
+/// # Errors
+/// If it is neither served nor refused: a name that does not resolve, an address that nobody has, silence.
+fn ask(kubectl: &Kubectl, from: &str, marker: &str) -> Result<Outcome> {
+    // As curl's manual has them: an empty reply, and a failure to receive.
+    const REFUSED: [i32; 2] = [52, 56];
     let header = format!("x-marker: {marker}");
     let url = format!("http://server.{INSIDE}/");
-    let curl = [
-        "curl",
-        "-sS",
-        "--fail",
-        "--max-time",
-        "5",
-        "-H",
-        &header,
-        &url,
-    ];
-    let answer = kubectl.text(
-        &[
-            &["-n", from, "exec", "deploy/client", "-c", "client", "--"],
-            &curl[..],
-        ]
-        .concat(),
-    )?;
-    ensure!(answer.contains(marker), "it answers {answer}");
-    Ok(answer)
+    let exec = ["-n", from, "exec", "deploy/client", "-c", "client", "--"];
+    let curl = ["curl", "-sS", "--fail", "--max-time", "5", "-H"];
+    let output = kubectl
+        .command(&[&exec[..], &curl[..], &[&header, &url]].concat())
+        .output()?;
+    let answer = String::from_utf8_lossy(&output.stdout).into_owned();
+    match output.status.code() {
+        Some(0) => {
+            ensure!(answer.contains(marker), "it answers {answer}");
+            Ok(Outcome::Served(answer))
+        }
+        // What ends a command in a pod ends kubectl.
+        Some(code) if REFUSED.contains(&code) => Ok(Outcome::Refused),
+        code => bail!(
+            "{code:?}: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        ),
+    }
+}
+
+/// Whether a request is served, else the reason.
+fn is_served(kubectl: &Kubectl, from: &str, marker: &str) -> Result<String> {
+    match ask(kubectl, from, marker)? {
+        Outcome::Served(answer) => Ok(answer),
+        Outcome::Refused => bail!("from {from}: refused"),
+    }
+}
+
+/// Whether a request is refused, else what else became of it.
+fn is_refused(kubectl: &Kubectl, from: &str) -> Result<()> {
+    match ask(kubectl, from, "refused")? {
+        Outcome::Served(answer) => bail!("from {from}: served: {answer}"),
+        Outcome::Refused => Ok(()),
+    }
 }
 
 /// From outside it is in plain sight, which shows that the capture sees.
 fn on_the_wire(kubectl: &Kubectl) -> Result<()> {
     for (from, secret) in [(OUTSIDE, false), (INSIDE, true)] {
         let marker = format!("marker-{from}-5fb8a2c1");
-        eventually(SETTLING, || ask(kubectl, from, "warm-up"))?;
+        eventually(SETTLING, || is_served(kubectl, from, "warm-up"))?;
         let capture = Capture::start()?;
         for _ in 0..10 {
-            ask(kubectl, from, &marker)?;
+            is_served(kubectl, from, &marker)?;
         }
         let seen = capture.end(&marker)?;
         println!(
@@ -88,121 +119,32 @@ fn on_the_wire(kubectl: &Kubectl) -> Result<()> {
     Ok(())
 }
 
-/// Each policy alone, in the order of precedence; then several, of which the nearest counts.
-fn levels(kubectl: &Kubectl) -> Result<()> {
-    let selector = json!({"matchLabels": {"app": "server"}});
-    let mesh = |mode: &str| policy(SYSTEM, "default", json!({"mtls": {"mode": mode}}));
-    let namespace = |mode: &str| policy(INSIDE, "default", json!({"mtls": {"mode": mode}}));
-    let workload = |mode: &str| {
-        policy(
-            INSIDE,
-            "server",
-            json!({"selector": selector, "mtls": {"mode": mode}}),
-        )
-    };
-    let port = |whole: &str, mode: &str| {
-        policy(
-            INSIDE,
-            "server",
-            json!({"selector": selector, "mtls": {"mode": whole},
-            "portLevelMtls": {"80": {"mode": mode}}}),
-        )
-    };
-    for (what, policies, served) in [
-        ("no policy", vec![], true),
-        ("mesh STRICT", vec![mesh("STRICT")], false),
-        ("mesh PERMISSIVE", vec![mesh("PERMISSIVE")], true),
-        ("namespace STRICT", vec![namespace("STRICT")], false),
-        ("workload STRICT", vec![workload("STRICT")], false),
-        ("port STRICT", vec![port("PERMISSIVE", "STRICT")], false),
-        (
-            "mesh STRICT, namespace PERMISSIVE",
-            vec![mesh("STRICT"), namespace("PERMISSIVE")],
-            true,
-        ),
-        (
-            "namespace STRICT, workload PERMISSIVE",
-            vec![namespace("STRICT"), workload("PERMISSIVE")],
-            true,
-        ),
-        ("mesh DISABLE", vec![mesh("DISABLE")], true),
-        (
-            "mesh STRICT, namespace DISABLE",
-            vec![mesh("STRICT"), namespace("DISABLE")],
-            true,
-        ),
-        (
-            "namespace STRICT, workload UNSET",
-            vec![namespace("STRICT"), workload("UNSET")],
-            false,
-        ),
-        (
-            "workload STRICT, port DISABLE",
-            vec![port("STRICT", "DISABLE")],
-            true,
-        ),
-        (
-            "workload STRICT, port PERMISSIVE",
-            vec![port("STRICT", "PERMISSIVE")],
-            true,
-        ),
-    ] {
-        kubectl
-            .apply(&json!({"apiVersion": "v1", "kind": "List", "items": policies}))
-            .or_else(|error| {
-                if policies.is_empty() {
-                    Ok(())
-                } else {
-                    Err(error)
-                }
-            })?;
-        let from_outside = || {
-            let answer = ask(kubectl, OUTSIDE, "level");
-            ensure!(answer.is_ok() == served, "{what}: from outside {answer:?}");
-            Ok(())
-        };
-        eventually(SETTLING, from_outside)?;
-        ask(kubectl, INSIDE, "level")
-            .map_err(|error| error.context(format!("{what}: from inside")))?;
-        for namespace in [SYSTEM, INSIDE] {
-            kubectl.text(&["-n", namespace, "delete", "peerauthentication", "--all"])?;
-        }
-    }
-    println!(
-        "  PeerAuthentication at mesh, namespace, workload and port: PERMISSIVE and DISABLE serve, STRICT refuses who is outside"
-    );
-    Ok(())
-}
-
-fn policy(namespace: &str, name: &str, spec: Value) -> Value {
-    json!({"apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication",
-        "metadata": {"name": name, "namespace": namespace}, "spec": spec})
-}
-
-/// A server that starts under STRICT is ready, and stays so: kubelet has no certificate.
+/// A server that starts under STRICT is ready, and stays so: kubelet has no certificate, as who is outside has none.
 fn probes(kubectl: &Kubectl) -> Result<()> {
-    kubectl.apply(&policy(
-        SYSTEM,
-        "default",
-        json!({"mtls": {"mode": "STRICT"}}),
-    ))?;
+    let strict = levels::policy(SYSTEM, "default", json!({"mtls": {"mode": "STRICT"}}));
+    kubectl.apply(&strict)?;
+    eventually(SETTLING, || is_refused(kubectl, OUTSIDE)).context("STRICT, before")?;
     kubectl.text(&["-n", INSIDE, "rollout", "restart", "deployment/server"])?;
     kubectl.rolled_out(INSIDE, "server")?;
-    std::thread::sleep(Duration::from_secs(5));
+    thread::sleep(Duration::from_secs(5));
     let pods = kubectl.json(&["-n", INSIDE, "get", "pods", "-l", "app=server"])?;
-    for pod in pods["items"].as_array().into_iter().flatten() {
-        for status in pod["status"]["containerStatuses"]
-            .as_array()
-            .into_iter()
-            .flatten()
-        {
-            ensure!(
-                status["restartCount"] == 0
-                    && (status["ready"] == true || !pod["metadata"]["deletionTimestamp"].is_null()),
-                "{status}"
-            );
-        }
-    }
-    println!("  startup, readiness and liveness probes pass under STRICT");
+    let mut pods: Vec<_> = pods["items"].as_array().into_iter().flatten().collect();
+    pods.retain(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+    ensure!(pods.len() == 1, "pods are {pods:?}");
+    let mut statuses = pods[0]["status"]["containerStatuses"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    let server = statuses.find(|status| status["name"] == "server");
+    let status = server.context("no status of the server")?;
+    ensure!(
+        status["restartCount"] == 0 && status["ready"] == true && status["started"] == true,
+        "{status}"
+    );
+    is_refused(kubectl, OUTSIDE).context("STRICT, afterwards")?;
+    is_served(kubectl, INSIDE, "strict")?;
+    println!(
+        "  startup (HTTP), readiness (gRPC) and liveness probes (TCP) pass under STRICT, which refuses who is outside"
+    );
     Ok(())
 }
