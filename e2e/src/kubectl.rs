@@ -8,12 +8,22 @@ use std::{
     io::{BufRead, BufReader, Write},
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
 
 /// How long a cluster may take for anything.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How long what was deleted may take to be gone, for `kubectl delete`, which else waits for ever.
+pub(crate) const DELETED_WITHIN: &str = "--timeout=120s";
+/// How long `port-forward` may take to say where it listens.
+const OPENING: Duration = Duration::from_secs(30);
+/// What ends with one answer of the API server, which must not take for ever. What watches or streams has an end of its own.
+const ANSWERED_AT_ONCE: [&str; 11] = [
+    "annotate", "apply", "create", "describe", "get", "label", "patch", "replace", "restart",
+    "run", "scale",
+];
 
 /// The program, and the cluster that it speaks to.
 pub(crate) struct Kubectl {
@@ -35,6 +45,14 @@ impl Kubectl {
         let mut command = Command::new(&self.program);
         self.configure(&mut command);
         command.args(arguments);
+        command
+    }
+
+    /// The same with an end: a server that does not answer must not hold us for ever.
+    fn bounded<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
+        let mut command = Command::new(&self.program);
+        self.configure(&mut command);
+        command.args(bound(arguments)).args(arguments);
         command
     }
 
@@ -72,7 +90,7 @@ impl Kubectl {
     /// If it fails: with what it says then.
     pub(crate) fn text<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<String> {
         let output = self
-            .command(arguments)
+            .bounded(arguments)
             .output()
             .with_context(|| self.shown())?;
         if !output.status.success() {
@@ -101,7 +119,7 @@ impl Kubectl {
     pub(crate) fn apply_text(&self, manifest: &str, arguments: &[&str]) -> Result<()> {
         let arguments = [&["apply", "-f", "-"], arguments].concat();
         let mut child = self
-            .command(&arguments)
+            .bounded(&arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -152,13 +170,19 @@ impl Kubectl {
             .stderr(Stdio::piped())
             .spawn()
             .with_context(|| self.shown())?;
-        let mut line = String::new();
+        let (said, hears) = mpsc::channel();
         if let Some(output) = child.stdout.take() {
             let mut output = BufReader::new(output);
-            output.read_line(&mut line)?;
-            // It says a line for each connection, and stops when nobody reads.
-            thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
+            thread::spawn(move || {
+                let mut line = String::new();
+                let _ = output.read_line(&mut line);
+                let _ = said.send(line);
+                // It says a line for each connection, and stops when nobody reads.
+                std::io::copy(&mut output, &mut std::io::sink())
+            });
         }
+        // What it has not said by then is as bad as what it says wrong.
+        let line = hears.recv_timeout(OPENING).unwrap_or_default();
         let local = line
             .strip_prefix("Forwarding from 127.0.0.1:")
             .and_then(|rest| rest.split(' ').next()?.parse().ok());
@@ -177,6 +201,24 @@ impl Kubectl {
     fn shown(&self) -> String {
         self.program.display().to_string()
     }
+}
+
+/// What bounds a call of kubectl with these arguments, whose verb may come after `-n test`.
+fn bound<S: AsRef<OsStr>>(arguments: &[S]) -> Option<&'static str> {
+    let words: Vec<_> = arguments
+        .iter()
+        .filter_map(|a| a.as_ref().to_str())
+        .collect();
+    let mut words = match words.as_slice() {
+        ["-n", _, rest @ ..] => rest.iter(),
+        all => all.iter(),
+    };
+    let verb = match words.next() {
+        Some(&"rollout") => words.next(),
+        verb => verb,
+    };
+    verb.is_some_and(|verb| ANSWERED_AT_ONCE.contains(verb))
+        .then_some("--request-timeout=60s")
 }
 
 /// A forwarded port; closes when dropped.
@@ -206,6 +248,33 @@ pub(crate) fn eventually<T>(
         match attempt() {
             Err(_) if Instant::now() < deadline => thread::sleep(Duration::from_millis(100)),
             done => return done.with_context(|| format!("not within {patience:?}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_watches_or_streams_has_no_bound_but_its_own() {
+        let bounded = |line: &str| bound(&line.split(' ').collect::<Vec<_>>()).is_some();
+        for line in [
+            "get pods",
+            "-n a get pods",
+            "-n a rollout restart deployment/b",
+        ] {
+            assert!(bounded(line), "{line}");
+        }
+        for line in [
+            "-n a rollout status deployment/get --timeout=120s",
+            "-n get exec b -- get",
+            "-n a logs b",
+            "-n a wait pod --for=delete",
+            "-n a delete pod b",
+            "-n a port-forward b :80",
+        ] {
+            assert!(!bounded(line), "{line}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Namespaces of our own.
 
-use crate::kubectl::Kubectl;
+use crate::kubectl::{DELETED_WITHIN, Kubectl};
 use anyhow::{Context, Result};
 
 /// A namespace that a scenario has made. Goes, with all that is in it, when it is dropped.
@@ -47,7 +47,7 @@ impl Drop for Namespace<'_> {
         };
         delete("all", "--cascade=foreground");
         delete("pods", "--grace-period=1");
-        let delete = ["delete", "namespace", name, "--wait=true"];
+        let delete = ["delete", "namespace", name, "--wait=true", DELETED_WITHIN];
         if let Err(error) = self.kubectl.text(&delete) {
             eprintln!("warning: namespace {} is left behind: {error:#}", self.name);
         }

@@ -4,7 +4,7 @@
 use super::Form;
 use crate::{
     cluster::{Cluster, Namespace},
-    kubectl::{Kubectl, eventually},
+    kubectl::{DELETED_WITHIN, Kubectl, eventually},
 };
 use anyhow::{Context, Result, ensure};
 use std::{
@@ -64,7 +64,8 @@ fn nodes_are_ready(kubectl: &Kubectl) -> Result<()> {
 
 fn replace(kubectl: &Kubectl) -> Result<()> {
     let old = kubectl.pods(NAMESPACE, "app=nginx")?;
-    kubectl.text(&["-n", NAMESPACE, "delete", "pod", "-l", "app=nginx"])?;
+    let delete = ["delete", "pod", "-l", "app=nginx", DELETED_WITHIN];
+    kubectl.text(&[&["-n", NAMESPACE], &delete[..]].concat())?;
     kubectl.rolled_out(NAMESPACE, "nginx")?;
     let new = kubectl.pods(NAMESPACE, "app=nginx")?;
     ensure!(
