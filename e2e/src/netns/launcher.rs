@@ -78,6 +78,9 @@ pub(crate) struct Launcher {
     mesh_config: Value,
 }
 
+/// The webhook's default, where kubelets know the hook.
+const PRE_STOP_SECONDS: u32 = 5;
+
 impl Launcher {
     /// An empty cluster in the sandbox that we are in.
     pub(crate) fn new(programs: &Programs) -> Result<Self> {
@@ -292,7 +295,11 @@ impl Launcher {
         {
             return Ok(pod.clone());
         }
-        match mesh_injector::inject_json(pod, facts, &Settings::default())? {
+        let settings = Settings {
+            pre_stop_sleep: PRE_STOP_SECONDS,
+            ..Settings::default()
+        };
+        match mesh_injector::inject_json(pod, facts, &settings)? {
             Outcome::Injected(injected) => Ok(injected.pod),
             Outcome::Skipped(reason) => {
                 println!("not injected: {reason:?}");

@@ -192,6 +192,14 @@ impl Pod {
         self.logs.join(format!("{container}.log"))
     }
 
+    /// How long a kubelet waits before it tells an application's container to end: `preStop`, as injected.
+    pub(crate) fn pause(&self, container: &str) -> Option<Duration> {
+        let containers = self.containers_of("containers");
+        let container = containers.iter().find(|c| c["name"] == container)?;
+        let seconds = &container["lifecycle"]["preStop"]["sleep"]["seconds"];
+        seconds.as_u64().map(Duration::from_secs)
+    }
+
     /// Sends SIGTERM to a container.
     pub(crate) fn tell_to_end(&self, container: &str) {
         if let Some(process) = self.containers.iter().find(|p| p.name == container) {
