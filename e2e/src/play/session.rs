@@ -147,11 +147,19 @@ impl<'a> Session<'a> {
             println!("  the nodes are not ours: the rules are not looked at");
             return Ok(());
         };
-        let dump = pod::enter(self.cluster, &pid, &["-n"], &["iptables-save", "-t", "nat"])?;
-        let seen = without_counters(&dump);
+        let dump = pod::enter(self.cluster, &pid, &["-n"], &["iptables-save"])?;
+        let mut tables = without_counters(&dump);
+        let (begin, end) = ("*nat\n", "COMMIT\n");
+        let from = tables.find(begin).context("no table nat")?;
+        let length = tables[from..].find(end).context("no end of it")? + end.len();
+        let seen: String = tables.drain(from..from + length).collect();
         ensure!(
             seen == article::RULES,
             "the rules are not the article's:\n{seen}"
+        );
+        ensure!(
+            !tables.contains("-A "),
+            "there are rules in other tables:\n{tables}"
         );
         Ok(())
     }
