@@ -23,8 +23,9 @@ use serde_json::{Value, json};
 use tower::Service;
 
 const REVIEWS: usize = 1000;
-/// A bound against hanging, not a goal: the machine of a test may be busy. The goal is 20 ms.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// A bound against hanging, not a goal: the machine of a test may be busy. The goal, a p99 of 20 ms, is for who reads what is
+/// printed.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 fn webhook() -> Arc<Webhook> {
     Arc::new(Webhook {
