@@ -263,13 +263,18 @@ impl Pod {
         text
     }
 
-    /// Ends it as a kubelet does: SIGTERM to all containers, and SIGKILL to what is left after `grace`. Whether all
-    /// ended by themselves.
+    /// Ends it as a kubelet does: SIGTERM to each container when its `preStop` is over, and SIGKILL to what is left after
+    /// `grace`. Whether all ended by themselves.
     pub(crate) fn terminate(&mut self, grace: Duration) -> bool {
-        for container in &self.containers {
+        let start = Instant::now();
+        let pause = |container: &Process| self.pause(&container.name).unwrap_or_default();
+        let mut order: Vec<_> = self.containers.iter().map(|c| (pause(c), c)).collect();
+        order.sort_by_key(|(pause, _)| *pause);
+        for (pause, container) in order {
+            std::thread::sleep(pause.saturating_sub(start.elapsed()));
             container.signal(Signal::SIGTERM);
         }
-        let deadline = Instant::now() + grace;
+        let deadline = start + grace;
         let left = || deadline.saturating_duration_since(Instant::now());
         let mut all = true;
         // Each is waited for, also when one before it was late.

@@ -116,7 +116,7 @@ fn replace(stage: &mut Stage, ledger: &Path, say: &dyn Fn(&str)) -> Result<()> {
     stage.wait_for_endpoint(address)?;
     let mut old = stage.launcher.remove(OLD)?;
     stage.launcher.endpoints(|pod| pod.name() == NEW)?;
-    say("the old pod gets SIGTERM");
+    say("the old pod is told to end");
     let orderly = old.terminate(GRACE);
     say("the old pod has ended");
     ensure!(orderly, "the old pod did not end within {GRACE:?}");

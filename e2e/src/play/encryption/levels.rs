@@ -115,7 +115,7 @@ pub(super) fn play(kubectl: &Kubectl) -> Result<()> {
         ),
     ];
     for (what, before, these, expected) in cases {
-        let mut steps = || {
+        let steps = || {
             policies.become_these(vec![])?;
             policies.have(Permissive).context("without a policy")?;
             policies.become_these(before)?;
