@@ -84,8 +84,9 @@ pub(crate) const NODE: &[Need] = &[
         program: "runc",
         package: "runc",
     },
+    // Not `bridge`: iproute2 has a program of that name.
     Need {
-        program: "bridge",
+        program: "host-local",
         package: "containernetworking-plugins",
     },
 ];
