@@ -2,10 +2,12 @@
 
 mod balance; //   how an endpoint is picked
 mod breaker; //   how much is taken at once
+mod outlier; //   which endpoints are left out for a while
 mod transport; // how a connection is made
 
 pub use balance::{LbPolicy, Percent};
 pub use breaker::Limits;
+pub use outlier::{Consecutive, FailurePercentage, OutlierDetection, SuccessRate};
 pub use transport::{Transport, TransportMatch};
 
 use crate::{ClusterName, endpoint::ClusterLoadAssignment};
@@ -27,6 +29,8 @@ pub struct Cluster {
     pub lb_policy: LbPolicy,
     /// Limits of the default priority (Envoy `circuit_breakers`).
     pub limits: Limits,
+    /// Which endpoints are ejected for failures; `None`: none.
+    pub outlier_detection: Option<OutlierDetection>,
     /// Below this share of healthy endpoints, in percent, all are used; `None`: Envoy's 50.
     pub healthy_panic_threshold: Option<Percent>,
     /// Localities are weighted (Envoy `locality_weighted_lb_config`).
@@ -54,6 +58,7 @@ impl Cluster {
             connect_timeout: DEFAULT_CONNECT_TIMEOUT,
             lb_policy: LbPolicy::default(),
             limits: Limits::ENVOY,
+            outlier_detection: None,
             healthy_panic_threshold: None,
             locality_weighted: false,
             transport_matches: Vec::new(),

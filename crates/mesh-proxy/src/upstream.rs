@@ -13,6 +13,7 @@ pub mod connect; //    dial, bind, encrypt
 pub mod endpoint; //   the endpoints of a cluster, by priority and locality
 pub mod failure; //    what can go wrong
 pub mod host; //       state of one endpoint that outlives configurations
+pub mod outlier; //    hosts that fail are left out for a while
 pub mod pool; //       HTTP connections of a worker
 pub mod status; //     what the admin interface shows
 pub mod transport; //  plaintext or TLS, by the endpoint's metadata

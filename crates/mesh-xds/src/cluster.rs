@@ -3,6 +3,7 @@
 mod balance; // policy, limits, panic threshold
 mod discovery; // where endpoints come from
 mod http; // the HTTP version spoken upstream
+mod outlier; // which endpoints are ejected
 mod service; // the services that it stands for
 
 use crate::{
@@ -50,6 +51,7 @@ fn encode_head(cluster: &Cluster) -> wire::Cluster {
         lb_policy: balance::encode_policy(cluster.lb_policy).into(),
         circuit_breakers: balance::encode_limits(&cluster.limits),
         common_lb_config: balance::encode_common(cluster),
+        outlier_detection: cluster.outlier_detection.as_ref().map(outlier::encode),
         transport_socket: match &cluster.transport {
             Transport::RawBuffer => None,
             tls => Some(tls::encode_transport(tls)),
@@ -111,6 +113,11 @@ fn decode_cluster(mut wire: wire::Cluster, at: &At<'_>) -> Option<Cluster> {
         wire.common_lb_config.take(),
         balance::decode_common,
     );
+    let outlier_detection = at.optional(
+        "outlier_detection",
+        wire.outlier_detection.take(),
+        outlier::decode,
+    );
     let matches = take(&mut wire.transport_socket_matches);
     let transport_matches = at.list("transport_socket_matches", matches, decode_match);
     let transport = at.optional(
@@ -144,6 +151,7 @@ fn decode_cluster(mut wire: wire::Cluster, at: &At<'_>) -> Option<Cluster> {
         connect_timeout: connect_timeout?.unwrap_or(DEFAULT_CONNECT_TIMEOUT),
         lb_policy: lb_policy?,
         limits: limits?.unwrap_or(Limits::ENVOY),
+        outlier_detection: outlier_detection?,
         healthy_panic_threshold: common.panic_threshold,
         locality_weighted: common.locality_weighted,
         transport_matches: transport_matches?,

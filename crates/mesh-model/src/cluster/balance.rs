@@ -16,11 +16,13 @@ pub enum LbPolicy {
 
 /// A whole percentage, 0 to 100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Percent(u8);
+pub struct Percent(pub(super) u8);
 
 impl Percent {
     /// 0 %.
     pub const ZERO: Self = Self(0);
+    /// 100 %.
+    pub const HUNDRED: Self = Self(100);
 
     /// `value` percent; `None` above 100.
     pub fn new(value: u8) -> Option<Self> {

@@ -14,6 +14,7 @@ use mesh_xds::pb::{
             cluster::v3::{CircuitBreakers, circuit_breakers::Thresholds},
             core::v3 as core,
         },
+        r#type::v3::Percent,
     },
     google::protobuf::UInt32Value,
 };
@@ -46,6 +47,8 @@ fn status(cluster: &ClusterStatus) -> admin::ClusterStatus {
             ..Default::default()
         }),
         observability_name: cluster.name.to_string(),
+        success_rate_ejection_threshold: percent(threshold(cluster, 0).map(|t| t.1)),
+        local_origin_success_rate_ejection_threshold: percent(threshold(cluster, 1).map(|t| t.1)),
         eds_service_name: eds_name(cluster)
             .map(ToString::to_string)
             .unwrap_or_default(),
@@ -87,13 +90,26 @@ fn host(host: &HostStatus) -> admin::HostStatus {
         stats: counters.into_iter().chain(gauges).map(metric).collect(),
         health_status: Some(admin::HostHealthStatus {
             eds_health_status: health(host.health).into(),
+            failed_outlier_check: host.is_ejected,
             ..Default::default()
         }),
+        success_rate: percent(host.success_rates[0]),
+        local_origin_success_rate: percent(host.success_rates[1]),
         weight: host.weight,
         priority: host.priority,
         locality: Some(locality(&host.locality)),
         ..Default::default()
     }
+}
+
+fn percent(value: Option<f64>) -> Option<Percent> {
+    value.map(|value| Percent { value })
+}
+
+/// What success rates are compared with, of answers or of connections: their mean, and the least that passes.
+fn threshold(cluster: &ClusterStatus, local: usize) -> Option<(f64, f64)> {
+    let outliers = cluster.cluster.info.outliers.as_ref()?;
+    outliers.stats.thresholds()[local]
 }
 
 fn metric((name, value, is_gauge): &(&'static str, u64, bool)) -> admin::SimpleMetric {
@@ -153,6 +169,14 @@ fn write_text(out: &mut String, cluster: &ClusterStatus) -> std::fmt::Result {
         }
     }
     writeln!(out, "{name}::added_via_api::true")?;
+    if cluster.cluster.info.outliers.is_some() {
+        for (local, prefix) in ["", "local_origin_"].into_iter().enumerate() {
+            let (mean, least) = threshold(cluster, local).unwrap_or((-1.0, -1.0));
+            let what = format!("{name}::outlier::{prefix}success_rate");
+            writeln!(out, "{what}_average::{mean}")?;
+            writeln!(out, "{what}_ejection_threshold::{least}")?;
+        }
+    }
     if let Some(eds) = eds_name(cluster) {
         writeln!(out, "{name}::eds_service_name::{eds}")?;
     }
@@ -167,12 +191,7 @@ fn write_host(out: &mut String, cluster: &str, host: &HostStatus) -> std::fmt::R
     for (name, value, _) in &host.stats {
         writeln!(out, "{at}::{name}::{value}")?;
     }
-    let flags = match host.health {
-        HealthStatus::Unknown | HealthStatus::Healthy => "healthy",
-        HealthStatus::Unhealthy => "/failed_eds_health",
-        HealthStatus::Draining => "/eds_status_draining",
-        HealthStatus::Degraded => "/degraded_eds_health",
-    };
+    let flags = flags(host);
     let Locality {
         region,
         zone,
@@ -186,6 +205,23 @@ fn write_host(out: &mut String, cluster: &str, host: &HostStatus) -> std::fmt::R
     writeln!(out, "{at}::sub_zone::{sub_zone}")?;
     writeln!(out, "{at}::canary::false")?;
     writeln!(out, "{at}::priority::{}", host.priority)?;
-    writeln!(out, "{at}::success_rate::-1")?;
-    writeln!(out, "{at}::local_origin_success_rate::-1")
+    let [rate, local] = host.success_rates.map(|rate| rate.unwrap_or(-1.0));
+    writeln!(out, "{at}::success_rate::{rate}")?;
+    writeln!(out, "{at}::local_origin_success_rate::{local}")
+}
+
+/// What speaks against a host, in Envoy's order.
+fn flags(host: &HostStatus) -> String {
+    let ejected = host.is_ejected.then_some("/failed_outlier_check");
+    let reported = match host.health {
+        HealthStatus::Unknown | HealthStatus::Healthy => None,
+        HealthStatus::Unhealthy => Some("/failed_eds_health"),
+        HealthStatus::Draining => Some("/eds_status_draining"),
+        HealthStatus::Degraded => Some("/degraded_eds_health"),
+    };
+    let all: String = [ejected, reported].into_iter().flatten().collect();
+    if all.is_empty() {
+        return "healthy".to_owned();
+    }
+    all
 }

@@ -7,7 +7,7 @@ use crate::{
     worker::Shared,
     xds::{Store, Target},
 };
-use mesh_model::{endpoint::HealthStatus, name::XDS_CLUSTER};
+use mesh_model::name::XDS_CLUSTER;
 use mesh_runtime::readiness::Readiness;
 use mesh_xds::ads::ResourceType;
 use std::{
@@ -126,13 +126,24 @@ fn in_force(shared: &Shared, out: &mut Vec<Stat>) {
         gauge(&scope, "membership_healthy", healthy(cluster));
         gauge(&scope, "upstream_cx_active", sum(cluster, "cx_active"));
         gauge(&scope, "upstream_rq_active", sum(cluster, "rq_active"));
+        if let Some(outliers) = &cluster.cluster.info.outliers {
+            let active = outliers.stats.active();
+            gauge(&scope, "outlier_detection.ejections_active", active);
+        }
+    }
+    for cluster in &clusters {
+        let Some(outliers) = &cluster.cluster.info.outliers else {
+            continue;
+        };
+        let scope = Scope::Cluster(Arc::clone(&cluster.name));
+        let counters = outliers.stats.counters().into_iter();
+        out.extend(counters.map(|(name, value)| Stat::counter(scope.clone(), name, value)));
     }
 }
 
 fn healthy(cluster: &ClusterStatus) -> u64 {
-    let is_healthy = |health| matches!(health, HealthStatus::Unknown | HealthStatus::Healthy);
     let hosts = cluster.hosts.iter();
-    hosts.filter(|host| is_healthy(host.health)).count() as u64
+    hosts.filter(|host| host.is_healthy()).count() as u64
 }
 
 fn sum(cluster: &ClusterStatus, name: &str) -> u64 {

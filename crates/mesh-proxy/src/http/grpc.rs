@@ -55,6 +55,12 @@ pub(super) fn to_http(status: u32) -> StatusCode {
     StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
+/// What an answer says of its server, as an HTTP status: that of gRPC counts if it is there with the headers.
+pub(super) fn outcome<B>(is_grpc: bool, response: &http::Response<B>) -> u16 {
+    let said = is_grpc.then(|| status(response.headers())).flatten();
+    said.map_or(response.status(), to_http).as_u16()
+}
+
 /// The headers of a local reply.
 pub(super) fn local_reply(headers: &mut HeaderMap, status: u32, message: &str) {
     headers.insert(

@@ -141,7 +141,7 @@ mod tests {
     }
 
     fn plain(all: Vec<Endpoint>) -> Endpoints {
-        Endpoints::new(all, &HashMap::new(), LAYOUT)
+        Endpoints::new(all, HashMap::new(), LAYOUT)
     }
 
     #[test]
@@ -214,7 +214,7 @@ mod tests {
             panic_threshold: 0,
             ..LAYOUT
         };
-        let dead = Endpoints::new(vec![sick(1)], &HashMap::new(), never);
+        let dead = Endpoints::new(vec![sick(1)], HashMap::new(), never);
         assert!(dead.pick(LbPolicy::Random, &Pick::default()).is_none());
     }
 
@@ -235,7 +235,7 @@ mod tests {
             ..LAYOUT
         };
         let counts = counts(
-            &Endpoints::new(all, &weights, layout),
+            &Endpoints::new(all, weights, layout),
             LbPolicy::LeastRequest,
             2000,
         );

@@ -6,6 +6,7 @@ use super::{
     breaker::Breaker,
     endpoint::{Endpoint, Endpoints, Layout, compile},
     failure::{Failure, FailureKind},
+    outlier::{Outcome, Outliers},
     transport::Transports,
 };
 use crate::{telemetry::UpstreamRecord, tls::Secrets};
@@ -43,6 +44,8 @@ pub struct ClusterInfo {
     pub transports: Transports,
     /// Permits in use.
     pub breaker: Arc<Breaker>,
+    /// Who is ejected for failures, where hosts are looked after.
+    pub outliers: Option<Outliers>,
     // Hosts of an original-destination cluster, made on demand.
     on_demand: Mutex<HashMap<SocketAddr, Arc<Host>>>,
 }
@@ -55,6 +58,7 @@ impl ClusterInfo {
             service: model.services.first().cloned().map(Arc::new),
             transports: Transports::new(&model, secrets, old.map(|o| &o.transports)),
             breaker: old.map(|o| Arc::clone(&o.breaker)).unwrap_or_default(),
+            outliers: None,
             on_demand: Mutex::new(old.map(|o| o.on_demand.lock().clone()).unwrap_or_default()),
             model,
         }
@@ -76,6 +80,20 @@ impl ClusterInfo {
             workload: endpoint.workload.clone(),
             transport_failure: failure.transport.clone(),
             ..self.record()
+        }
+    }
+
+    /// Notes what became of something that went to `host`.
+    pub fn put(&self, host: &Arc<Host>, outcome: Outcome) {
+        if let Some(outliers) = &self.outliers {
+            outliers.put(host, outcome);
+        }
+    }
+
+    /// Notes that what went to `host` failed, unless that was no fault of it.
+    pub fn put_failure(&self, host: &Arc<Host>, failure: &Failure) {
+        if failure.kind.is_of_the_host() {
+            self.put(host, Outcome::Failed);
         }
     }
 

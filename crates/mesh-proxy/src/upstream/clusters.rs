@@ -3,6 +3,9 @@
 //! One writer, the control side. A cluster is published once its endpoints and secrets are there; a changed one warms
 //! beside the one in force, which serves until then. Endpoints and clusters may come in any order.
 
+mod ejection; // hosts that fail are left out for a while
+mod upkeep; //   what is done beside the path
+
 use super::{Cluster, Host, cluster::ClusterInfo};
 use crate::{
     slot::{Slot, Slots},
@@ -14,11 +17,14 @@ use mesh_model::{
     endpoint::ClusterLoadAssignment,
 };
 use parking_lot::Mutex;
+use ejection::Sweeps;
 use std::{
     collections::{BTreeMap, HashMap},
     net::SocketAddr,
     sync::Arc,
 };
+use tokio::time::Instant;
+use upkeep::Reports;
 
 /// The slot of a cluster, as routes and TCP proxies hold it.
 pub type ClusterSlot = Slot<ClusterName, Cluster>;
@@ -39,6 +45,7 @@ pub enum Warmth {
 pub struct Clusters {
     slots: Slots<ClusterName, Cluster>,
     state: Mutex<State>,
+    reports: Reports,
 }
 
 #[derive(Debug, Default)]
@@ -53,6 +60,8 @@ struct Entry {
     active: Option<Arc<ClusterInfo>>,
     warming: Option<Arc<ClusterInfo>>,
     hosts: HashMap<SocketAddr, Arc<Host>>,
+    sweeps: Sweeps,
+    sweep_at: Option<Instant>,
 }
 
 impl Clusters {
@@ -73,13 +82,18 @@ impl Clusters {
             active: None,
             warming: None,
             hosts: HashMap::new(),
+            sweeps: Sweeps::begin(),
+            sweep_at: None,
         });
         let latest = entry.warming.as_ref().or(entry.active.as_ref());
         if latest.is_none_or(|latest| latest.model != model) {
-            let info = ClusterInfo::new(model, secrets, latest.map(|l| &**l));
+            let mut info = ClusterInfo::new(model, secrets, latest.map(|l| &**l));
+            self.reports.receive_from(&mut info, latest.map(|l| &**l));
             entry.warming = Some(Arc::new(info));
         }
-        entry.settle(assignments)
+        let warmth = entry.settle(assignments);
+        self.reports.look();
+        warmth
     }
 
     /// Removes a cluster. What is in flight finishes.
@@ -206,9 +220,21 @@ impl Entry {
             },
             Discovery::OriginalDst => None,
         };
-        let cluster = Cluster::new(Arc::clone(&info), assignment, &self.hosts);
+        let mut cluster = Cluster::new(Arc::clone(&info), assignment, &self.hosts);
         self.keep_hosts(&cluster);
+        if self.review_ejections() {
+            cluster.endpoints = cluster.endpoints.laid_out_anew();
+        }
         self.slot.set(Some(Arc::new(cluster)));
+    }
+
+    // What is known of hosts has changed: endpoints are picked by that from now on.
+    fn lay_out(&self) {
+        if let Some(cluster) = self.slot.load() {
+            let endpoints = cluster.endpoints.laid_out_anew();
+            let info = Arc::clone(&cluster.info);
+            self.slot.set(Some(Arc::new(Cluster { info, endpoints })));
+        }
     }
 
     fn keep_hosts(&mut self, cluster: &Cluster) {

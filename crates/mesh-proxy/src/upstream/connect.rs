@@ -8,6 +8,7 @@ use super::{
     endpoint::Endpoint,
     failure::{Failure, FailureKind},
     host::OpenConnection,
+    outlier::Outcome,
 };
 use crate::{
     reason,
@@ -116,7 +117,15 @@ async fn attempt(
     let permit = cluster.info.breaker.acquire(limits, Resource::Connections);
     let permit = permit.ok_or_else(|| Failure::unsent(FailureKind::Overflow))?;
     let connection = OpenConnection::new(&endpoint.host);
-    let dialed = dial(&cluster.info, &endpoint, request.alpn).await?;
+    let dialed = dial(&cluster.info, &endpoint, request.alpn).await;
+    match &dialed {
+        Ok(_) => cluster.info.put(&endpoint.host, Outcome::Served),
+        Err(failure) if failure.kind == FailureKind::ConnectionTimeout => {
+            cluster.info.put(&endpoint.host, Outcome::TimedOut);
+        }
+        Err(failure) => cluster.info.put_failure(&endpoint.host, failure),
+    }
+    let dialed = dialed?;
     record.local = dialed.local;
     record.peer_principal.clone_from(&dialed.peer);
     let guard = Guard {

@@ -49,12 +49,14 @@ impl Endpoint {
         }
     }
 
-    fn is_healthy(&self) -> bool {
+    /// Whether it is picked while there are enough like it.
+    pub fn is_healthy(&self) -> bool {
         matches!(self.health, HealthStatus::Unknown | HealthStatus::Healthy)
+            && !self.host.monitor.is_ejected()
     }
 
     fn is_degraded(&self) -> bool {
-        self.health == HealthStatus::Degraded
+        self.health == HealthStatus::Degraded && !self.host.monitor.is_ejected()
     }
 }
 
@@ -64,6 +66,8 @@ pub struct Endpoints {
     all: Vec<Endpoint>,
     // What is picked from, with the cumulative share of each in percent; empty: nothing can be picked.
     pub(super) shares: Vec<(u32, Group)>,
+    weights: Arc<LocalityWeights>,
+    layout: Layout,
 }
 
 /// Endpoints among which one is picked: of one priority and health.
@@ -88,7 +92,7 @@ pub(super) struct Members {
 pub type LocalityWeights = HashMap<(u32, Arc<Locality>), u32>;
 
 /// How endpoints are to be laid out.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Layout {
     /// Localities share by their weights.
     pub locality_weighted: bool,
@@ -98,7 +102,16 @@ pub struct Layout {
 
 impl Endpoints {
     /// Lays out `all`.
-    pub fn new(all: Vec<Endpoint>, weights: &LocalityWeights, layout: Layout) -> Self {
+    pub fn new(all: Vec<Endpoint>, weights: LocalityWeights, layout: Layout) -> Self {
+        Self::lay_out(all, Arc::new(weights), layout)
+    }
+
+    /// The same endpoints, by what is known of their hosts now.
+    pub fn laid_out_anew(&self) -> Self {
+        Self::lay_out(self.all.clone(), Arc::clone(&self.weights), self.layout)
+    }
+
+    fn lay_out(all: Vec<Endpoint>, weights: Arc<LocalityWeights>, layout: Layout) -> Self {
         let mut priorities: Vec<u32> = all.iter().map(|e| e.priority).collect();
         priorities.sort_unstable();
         priorities.dedup();
@@ -112,7 +125,7 @@ impl Endpoints {
         let mut shares: Vec<(u32, Group)> = Vec::new();
         let mut end = 0;
         let mut push = |load: u32, select: &dyn Fn(&Endpoint) -> bool, health: Option<&Health>| {
-            let group = Group::new(&all, select, weights, layout, health);
+            let group = Group::new(&all, select, &weights, layout, health);
             if load > 0 && !group.localities.is_empty() {
                 end += load;
                 shares.push((end, group));
@@ -133,7 +146,12 @@ impl Endpoints {
             );
             push(loads.degraded[i], &|e| here(e) && e.is_degraded(), None);
         }
-        Self { all, shares }
+        Self {
+            all,
+            shares,
+            weights,
+            layout,
+        }
     }
 
     /// All of them.
@@ -357,7 +375,7 @@ pub fn compile(
             }
         }));
     }
-    Endpoints::new(all, &weights, layout)
+    Endpoints::new(all, weights, layout)
 }
 
 #[cfg(test)]

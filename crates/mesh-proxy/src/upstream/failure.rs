@@ -107,6 +107,23 @@ impl FailureKind {
         }
     }
 
+    /// Whether it speaks against the endpoint: it is not our limit, our configuration or our client.
+    pub fn is_of_the_host(self) -> bool {
+        match self {
+            Self::NoCluster
+            | Self::NoHealthyUpstream
+            | Self::Overflow
+            | Self::LocalConnectionFailure
+            | Self::LocalReset => false,
+            Self::RemoteConnectionFailure
+            | Self::ConnectionTimeout
+            | Self::ConnectionTermination
+            | Self::RemoteReset
+            | Self::RemoteRefusedStream
+            | Self::ProtocolError => true,
+        }
+    }
+
     /// Whether no connection could be made.
     pub fn is_connect_failure(self) -> bool {
         self.flag() == ResponseFlags::UPSTREAM_CONNECTION_FAILURE

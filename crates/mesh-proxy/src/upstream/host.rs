@@ -3,6 +3,7 @@
 //! Shared by all workers, because its meaning is per process. It is keyed by cluster and address and handed from one
 //! snapshot of a cluster to the next, so that a push of the same endpoints resets nothing.
 
+use super::outlier::Monitor;
 use std::{
     net::SocketAddr,
     sync::{
@@ -25,6 +26,8 @@ pub struct Host {
     pub id: u64,
     /// What happened.
     pub stats: HostStats,
+    /// What outlier detection knows of it.
+    pub monitor: Monitor,
     // Milliseconds since `epoch()`; 0: nothing to avoid.
     avoid_until: AtomicU64,
     removed: AtomicBool,
@@ -76,6 +79,7 @@ impl Host {
             address,
             id: NEXT.fetch_add(1, Relaxed),
             stats: HostStats::default(),
+            monitor: Monitor::default(),
             avoid_until: AtomicU64::new(0),
             removed: AtomicBool::new(false),
         })

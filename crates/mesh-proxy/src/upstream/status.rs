@@ -22,6 +22,10 @@ pub struct HostStatus {
     pub address: SocketAddr,
     /// Its health, as the control plane reports it.
     pub health: HealthStatus,
+    /// It is left out because it failed.
+    pub is_ejected: bool,
+    /// Success rates of the last interval in percent, of answers and of connections, where rates are looked at.
+    pub success_rates: [Option<f64>; 2],
     /// Its share in its locality.
     pub weight: u32,
     /// Where it is.
@@ -53,6 +57,11 @@ impl ClusterStatus {
 }
 
 impl HostStatus {
+    /// Whether it is picked while there are enough like it.
+    pub fn is_healthy(&self) -> bool {
+        matches!(self.health, HealthStatus::Unknown | HealthStatus::Healthy) && !self.is_ejected
+    }
+
     fn listed(endpoint: &Endpoint) -> Self {
         Self {
             health: endpoint.health,
@@ -67,6 +76,8 @@ impl HostStatus {
         Self {
             address: host.address,
             health: HealthStatus::Unknown,
+            is_ejected: host.monitor.is_ejected(),
+            success_rates: host.monitor.rates(),
             weight: 1,
             locality: Arc::default(),
             priority: 0,

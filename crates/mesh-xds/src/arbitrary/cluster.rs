@@ -1,8 +1,12 @@
 //! Arbitrary clusters.
 
-use super::{duration, endpoint, ip, tls, word};
+use super::{
+    duration, endpoint, ip,
+    outlier::{outlier_detection, percent},
+    tls, word,
+};
 use mesh_model::cluster::{
-    Cluster, Discovery, LbPolicy, Limits, Percent, ServiceRef, Transport, TransportMatch,
+    Cluster, Discovery, LbPolicy, Limits, ServiceRef, Transport, TransportMatch,
     UpstreamHttp,
 };
 use proptest::{collection, option, prelude::*};
@@ -13,8 +17,9 @@ pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
     let balance = (
         discovery(),
         limits(),
-        option::of((0..=100u8).prop_map(|p| Percent::new(p).expect("up to 100"))),
+        option::of(percent()),
         any::<bool>(),
+        option::of(outlier_detection()),
     );
     let connect = (
         duration().prop_map(|timeout| timeout.max(Duration::from_millis(1))),
@@ -30,13 +35,15 @@ pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
     );
     let services = collection::vec(service(), 0..3);
     (word(), balance, connect, services).prop_map(|(name, balance, connect, services)| {
-        let ((discovery, lb_policy), limits, healthy_panic_threshold, locality_weighted) = balance;
+        let ((discovery, lb_policy), limits, healthy_panic_threshold, locality_weighted, outliers) =
+            balance;
         Cluster {
             name: name.into(),
             discovery,
             connect_timeout: connect.0,
             lb_policy,
             limits,
+            outlier_detection: outliers,
             healthy_panic_threshold,
             locality_weighted,
             transport_matches: connect.1,

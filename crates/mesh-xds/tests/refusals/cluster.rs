@@ -18,8 +18,23 @@ fn a_cluster_is_understood_in_full_or_refused() -> Result<()> {
         vec![
             (
                 "/outlier_detection",
-                json!({}),
-                &format!("outlier_detection: {NOT_EXECUTED}"),
+                json!({"interval": "0s"}),
+                "outlier_detection.interval: must be over zero",
+            ),
+            (
+                "/outlier_detection",
+                json!({"max_ejection_percent": 101}),
+                "outlier_detection.max_ejection_percent: 101 is over 100",
+            ),
+            (
+                "/outlier_detection",
+                json!({"base_ejection_time": "30s", "max_ejection_time": "20s"}),
+                "outlier_detection.max_ejection_time: is shorter than base_ejection_time",
+            ),
+            (
+                "/outlier_detection",
+                json!({"detect_degraded_hosts": true}),
+                &format!("outlier_detection.detect_degraded_hosts: {NOT_EXECUTED}"),
             ),
             (
                 "/health_checks",

@@ -5,6 +5,7 @@ use crate::{
     http::{
         Body,
         body::Gate,
+        grpc,
         header::{
             self,
             request::{Additions, outgoing},
@@ -20,6 +21,7 @@ use crate::{
         endpoint::Endpoint,
         failure::{Failure, FailureKind},
         host::ActiveRequest,
+        outlier::Outcome,
         pool::{Lease, Protocol, SendError, Wanted},
     },
 };
@@ -95,6 +97,9 @@ impl<'a> Attempts<'a> {
     pub(super) fn timed_out(&self) {
         if let Some(active) = &*self.active.borrow() {
             active.host().timed_out();
+            if let Some(Some(cluster)) = self.snapshot().as_deref() {
+                cluster.info.put(active.host(), Outcome::TimedOut);
+            }
         }
     }
 
@@ -121,6 +126,13 @@ impl<'a> Attempts<'a> {
         let active = ActiveRequest::new(&endpoint.host);
         self.active.replace(Some(active));
         let result = self.send(cluster, &endpoint).await;
+        match &result {
+            Ok((response, _)) => {
+                let status = grpc::outcome(self.asked.canonical.is_grpc, response);
+                cluster.info.put(&endpoint.host, Outcome::Answered(status));
+            }
+            Err(failure) => cluster.info.put_failure(&endpoint.host, failure),
+        }
         if let Some(active) = &*self.active.borrow() {
             active.answered(!matches!(&result, Ok((r, _)) if !r.status().is_server_error()));
         }
@@ -215,6 +227,7 @@ impl<'a> Attempts<'a> {
             (failure, false)
         })?;
         self.asked.exchange.left_by(Rc::clone(lease.record()));
+        cluster.info.put(&endpoint.host, Outcome::Connected);
         let began = Instant::now();
         let sent = self.exchange(&mut lease).await;
         let mut response = sent.map_err(|error| (error.failure, lease.is_reused()))?;
