@@ -5,7 +5,10 @@ mod breaker; //   how much is taken at once
 mod outlier; //   which endpoints are left out for a while
 mod transport; // how a connection is made
 
-pub use balance::{LbPolicy, Percent};
+pub use balance::{
+    DEFAULT_MAGLEV_TABLE, HashFunction, LARGEST_MAGLEV_TABLE, LARGEST_RING, LbPolicy, Percent,
+    RingHash,
+};
 pub use breaker::Limits;
 pub use outlier::{Consecutive, FailurePercentage, OutlierDetection, SuccessRate};
 pub use transport::{Transport, TransportMatch};

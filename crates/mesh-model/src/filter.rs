@@ -39,6 +39,8 @@ pub struct TcpProxy {
     pub cluster: ClusterName,
     /// Idle time after which both sides are closed; `None`: Envoy's 1 h; zero: never.
     pub idle_timeout: Option<Duration>,
+    /// Where the cluster hashes, connections of one client's IP address are kept together (Envoy `hash_policy`).
+    pub hash_source_ip: bool,
     /// Logs.
     pub access_logs: Vec<AccessLog>,
 }
@@ -50,6 +52,7 @@ impl TcpProxy {
             stat_prefix: cluster.to_string(),
             cluster,
             idle_timeout: None,
+            hash_source_ip: false,
             access_logs: Vec::new(),
         }
     }

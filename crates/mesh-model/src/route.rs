@@ -1,6 +1,7 @@
 //! Route tables (Envoy `RouteConfiguration`).
 
 mod action; //   what a route does
+mod hash; //     what keeps requests together
 mod header; //   what is changed of headers
 mod matching; // which requests it takes
 mod retry; //    when it tries again
@@ -8,6 +9,7 @@ mod retry; //    when it tries again
 pub use action::{
     DirectResponse, Forward, MaxStreamDuration, RouteAction, Target, WeightedCluster,
 };
+pub use hash::{HashBy, HashCookie, HashPolicy};
 pub use header::{AppendAction, HeaderAdd, HeaderMutations};
 pub use matching::{PathMatch, RouteMatch};
 pub use retry::{RetryOn, RetryPolicy};

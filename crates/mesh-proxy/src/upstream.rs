@@ -12,6 +12,7 @@ pub mod clusters; //   all of them: apply, warm, publish
 pub mod connect; //    dial, bind, encrypt
 pub mod endpoint; //   the endpoints of a cluster, by priority and locality
 pub mod failure; //    what can go wrong
+pub(crate) mod hash; // Envoy's hash functions
 pub mod host; //       state of one endpoint that outlives configurations
 pub mod outlier; //    hosts that fail are left out for a while
 pub mod pool; //       HTTP connections of a worker

@@ -1,9 +1,10 @@
 //! Clusters ↔ Envoy `Cluster`.
 
-mod balance; // policy, limits, panic threshold
+mod balance; // limits, panic threshold
 mod discovery; // where endpoints come from
 mod http; // the HTTP version spoken upstream
 mod outlier; // which endpoints are ejected
+mod policy; // how an endpoint is picked
 mod service; // the services that it stands for
 
 use crate::{
@@ -48,7 +49,8 @@ fn encode_head(cluster: &Cluster) -> wire::Cluster {
         cluster_discovery_type: Some(discovery::encode_type(&cluster.discovery)),
         eds_cluster_config: discovery::encode_eds(&cluster.discovery),
         connect_timeout: Some(wire_duration(cluster.connect_timeout)),
-        lb_policy: balance::encode_policy(cluster.lb_policy).into(),
+        lb_policy: policy::encode(cluster.lb_policy).into(),
+        lb_config: policy::encode_config(cluster.lb_policy),
         circuit_breakers: balance::encode_limits(&cluster.limits),
         common_lb_config: balance::encode_common(cluster),
         outlier_detection: cluster.outlier_detection.as_ref().map(outlier::encode),
@@ -102,7 +104,7 @@ fn decode_cluster(mut wire: wire::Cluster, at: &At<'_>) -> Option<Cluster> {
         wire.connect_timeout.take(),
         decode::positive,
     );
-    let lb_policy = balance::decode_policy(take(&mut wire.lb_policy), &at.field("lb_policy"));
+    let lb_policy = policy::decode(&mut wire, at);
     let limits = at.optional(
         "circuit_breakers",
         wire.circuit_breakers.take(),

@@ -1,6 +1,7 @@
 //! Route tables ↔ Envoy `RouteConfiguration`.
 
 mod action; // what a route does
+mod hash; // what keeps requests together
 mod header; // what is changed of headers
 mod matching; // which requests it takes
 mod retry; // when it tries again

@@ -1,6 +1,6 @@
 //! What a route does with a request.
 
-use super::{HeaderMutations, RetryPolicy};
+use super::{HashPolicy, HeaderMutations, RetryPolicy};
 use crate::ClusterName;
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ pub struct Forward {
     pub max_stream_duration: Option<MaxStreamDuration>,
     /// Retries.
     pub retry: Option<RetryPolicy>,
+    /// What keeps requests together, where the cluster hashes; one after the other.
+    pub hash: Vec<HashPolicy>,
 }
 
 impl Forward {
@@ -37,6 +39,7 @@ impl Forward {
             max_grpc_timeout: None,
             max_stream_duration: None,
             retry: None,
+            hash: Vec::new(),
         }
     }
 }

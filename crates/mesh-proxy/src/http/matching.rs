@@ -59,6 +59,17 @@ impl HeaderMatcher {
         self.matches.matches(self.value(head).as_deref())
     }
 
+    /// All its values, one by one.
+    pub(crate) fn values<'a>(&self, head: &RequestHead<'a>) -> Vec<Cow<'a, [u8]>> {
+        match &self.name {
+            Name::Field(name) => {
+                let values = head.headers.get_all(name).iter();
+                values.map(|value| value.as_bytes().into()).collect()
+            }
+            _ => self.value(head).into_iter().collect(),
+        }
+    }
+
     fn value<'a>(&self, head: &RequestHead<'a>) -> Option<Cow<'a, [u8]>> {
         match &self.name {
             Name::Authority => Some(head.host.as_bytes().into()),

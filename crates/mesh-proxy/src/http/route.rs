@@ -3,6 +3,7 @@
 //! Tables are compiled when they arrive and published under their name; what a request needs of a route (slots,
 //! header values, durations) is prepared here, once. Matching sees only the canonical host and path, decided before.
 
+mod hash;
 mod host;
 mod matches;
 mod overrides;

@@ -57,7 +57,7 @@ pub(super) async fn forward(
     let limits = Limits::take(asked.parts, asked.canonical, forward);
     let retries = Retries::take(asked.parts, forward.retry.as_ref());
     let attempts = Attempts::new(&asked, forward, &limits);
-    let answer = if limits.are_none() {
+    let mut answer = if limits.are_none() {
         tries(&asked, &attempts, &limits, retries).await?
     } else {
         tokio::select! {
@@ -69,6 +69,7 @@ pub(super) async fn forward(
             }
         }
     };
+    attempts.give_cookies(&mut answer);
     if let Some(upload) = asked.upload {
         upload.let_go();
     }

@@ -137,7 +137,10 @@ async fn listen(
     let mut dialed = None;
     let quiet = async {
         match chain.map(|chain| &chain.terminal) {
-            Some(Terminal::Tcp(proxy)) => proxy.overture(destination, worker, &mut dialed).await,
+            Some(Terminal::Tcp(proxy)) => {
+                let ends = (destination, peer);
+                proxy.overture(ends, worker, &mut dialed).await;
+            }
             Some(Terminal::Http(_)) | None => sleep(inspect::LONGEST_WAIT).await,
         }
     };

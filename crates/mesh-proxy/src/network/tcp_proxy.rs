@@ -12,7 +12,7 @@ use crate::{
     flag::ResponseFlags,
     telemetry::{Observers, TcpRecord, UpstreamRecord, Workload, substitution::InvalidFormat},
     tls::Stream,
-    upstream::{self, clusters::ClusterSlot},
+    upstream::{self, clusters::ClusterSlot, hash::xx},
     worker::{Shared, Worker},
 };
 use bytes::BytesMut;
@@ -41,6 +41,7 @@ const KEPT: Duration = Duration::from_secs(5);
 pub struct TcpProxy {
     cluster: Arc<ClusterSlot>,
     idle_timeout: Duration,
+    hash_source_ip: bool,
     observers: Observers,
 }
 
@@ -80,22 +81,24 @@ impl TcpProxy {
         Ok(Self {
             cluster: shared.clusters.slot(&model.cluster),
             idle_timeout: model.idle_timeout.unwrap_or(IDLE),
+            hash_source_ip: model.hash_source_ip,
             observers: shared.telemetry.observers(stats, &model.access_logs)?,
         })
     }
 
-    /// Dials the server for a client that has been silent for a moment; ends when the server has something to say.
+    /// Dials the server for a client that has been silent for a moment; ends when the server has something to say. `ends`:
+    /// where the client wanted to go, and the client.
     ///
     /// What came of it is in `dialed`, also if this is dropped because the client speaks: the connection is the client's
     /// if it turns out to be one for this proxy.
     pub async fn overture(
         &self,
-        destination: SocketAddr,
+        ends: (SocketAddr, SocketAddr),
         worker: &Worker,
         dialed: &mut Option<Dialed>,
     ) {
         sleep(QUIET).await;
-        let dialed = dialed.insert(self.dial(destination, worker).await);
+        let dialed = dialed.insert(self.dial(ends, worker).await);
         match &mut dialed.server {
             // The end and errors are met again by whoever copies.
             Ok(tcp) => {
@@ -106,10 +109,16 @@ impl TcpProxy {
         }
     }
 
-    async fn dial(&self, destination: SocketAddr, worker: &Worker) -> Dialed {
+    // For a connection to `destination` from `client`.
+    async fn dial(
+        &self,
+        (destination, client): (SocketAddr, SocketAddr),
+        worker: &Worker,
+    ) -> Dialed {
         let begun = (SystemTime::now(), Instant::now());
         let request = upstream::Request {
             original_dst: Some(destination),
+            hash: (self.hash_source_ip).then(|| xx(client.ip().to_string().as_bytes(), 0)),
             alpn: None,
         };
         let mut outcome = Outcome::default();
@@ -148,7 +157,10 @@ impl TcpProxy {
             first,
         } = match dialed {
             Some(dialed) => dialed,
-            None => self.dial(connection.destination, worker).await,
+            None => {
+                let ends = (connection.destination, connection.peer);
+                self.dial(ends, worker).await
+            }
         };
         if let Some(client) = metadata {
             outcome.peer = Some(client.clone());

@@ -120,6 +120,7 @@ impl Cluster {
         known: &HashMap<SocketAddr, Arc<Host>>,
     ) -> Self {
         let layout = Layout {
+            policy: info.model.lb_policy,
             locality_weighted: info.model.locality_weighted,
             panic_threshold: (info.model.healthy_panic_threshold)
                 .map_or(PANIC_THRESHOLD, |p| p.get().into()),
@@ -144,11 +145,15 @@ impl Cluster {
             let transport = Arc::clone(self.info.transports.for_unknown());
             return Ok(Cow::Owned(Endpoint::unknown(host, transport)));
         }
-        let policy = self.info.model.lb_policy;
         self.endpoints
-            .pick(policy, pick)
+            .pick(pick)
             .map(Cow::Borrowed)
             .ok_or_else(none)
+    }
+
+    /// Whether the hash of a request decides where it goes.
+    pub fn hashes(&self) -> bool {
+        self.endpoints.tables.is_some()
     }
 
     /// Whether requests are sent to where they were meant for.

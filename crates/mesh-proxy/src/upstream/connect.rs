@@ -36,6 +36,8 @@ const USER_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Request<'a> {
     /// Where the client wanted to go.
     pub original_dst: Option<SocketAddr>,
+    /// What keeps it together with others, where the cluster hashes.
+    pub hash: Option<u64>,
     /// ALPN protocols to offer instead of the transport's own.
     pub alpn: Option<&'a [String]>,
 }
@@ -109,6 +111,7 @@ async fn attempt(
     *record = cluster.info.record();
     let endpoint = cluster.endpoint(&Pick {
         original_dst: request.original_dst,
+        hash: request.hash,
         ..Pick::default()
     })?;
     record.host = Some(endpoint.host.address);

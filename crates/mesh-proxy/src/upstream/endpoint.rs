@@ -4,9 +4,16 @@
 //! traffic as long as 1.4 times its healthy share covers it, what is left over goes to the next one, and where too little
 //! is healthy to mean anything ("panic") all endpoints are used.
 
-use super::{Host, transport::Transport};
+use super::{
+    Host,
+    balance::consistent::{self, Table},
+    transport::Transport,
+};
 use crate::telemetry::record::Workload;
-use mesh_model::endpoint::{self, ClusterLoadAssignment, HealthStatus, Locality};
+use mesh_model::{
+    cluster::{LbPolicy, RingHash},
+    endpoint::{self, ClusterLoadAssignment, HealthStatus, Locality},
+};
 use std::{
     collections::HashMap,
     net::SocketAddr,
@@ -66,6 +73,8 @@ pub struct Endpoints {
     all: Vec<Endpoint>,
     // What is picked from, with the cumulative share of each in percent; empty: nothing can be picked.
     pub(super) shares: Vec<(u32, Group)>,
+    // Where hashes decide: a table for each priority, with its cumulative share in percent.
+    pub(super) tables: Option<Vec<(u32, Table)>>,
     weights: Arc<LocalityWeights>,
     layout: Layout,
 }
@@ -94,6 +103,8 @@ pub type LocalityWeights = HashMap<(u32, Arc<Locality>), u32>;
 /// How endpoints are to be laid out.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Layout {
+    /// How one is picked.
+    pub policy: LbPolicy,
     /// Localities share by their weights.
     pub locality_weighted: bool,
     /// Below this share of healthy endpoints, in percent, all are used.
@@ -122,6 +133,31 @@ impl Endpoints {
             .map(|h| h.available() + h.degraded_available())
             .sum::<u32>()
             .min(100);
+        let panics = |i: usize| {
+            total < 100 && health[i].healthy * 100 < layout.panic_threshold * health[i].total
+        };
+        let hashes = matches!(
+            layout.policy,
+            LbPolicy::RingHash(_) | LbPolicy::Maglev { .. }
+        );
+        if hashes {
+            let mut end = 0;
+            let tables = (0..).zip(&priorities).map(|(i, priority)| {
+                let all_of_it = panics(i);
+                let chosen = (0u32..).zip(&all).filter(|(_, e)| {
+                    e.priority == *priority && (all_of_it || e.is_healthy())
+                });
+                end += loads.healthy[i] + loads.degraded[i];
+                (end, table(&chosen.collect::<Vec<_>>(), &all, &weights, layout))
+            });
+            return Self {
+                tables: Some(tables.collect()),
+                shares: Vec::new(),
+                all,
+                weights,
+                layout,
+            };
+        }
         let mut shares: Vec<(u32, Group)> = Vec::new();
         let mut end = 0;
         let mut push = |load: u32, select: &dyn Fn(&Endpoint) -> bool, health: Option<&Health>| {
@@ -133,9 +169,7 @@ impl Endpoints {
         };
         for (i, priority) in priorities.iter().enumerate() {
             let here = |e: &Endpoint| e.priority == *priority;
-            let panics =
-                total < 100 && health[i].healthy * 100 < layout.panic_threshold * health[i].total;
-            if panics {
+            if panics(i) {
                 push(loads.healthy[i] + loads.degraded[i], &here, None);
                 continue;
             }
@@ -149,14 +183,51 @@ impl Endpoints {
         Self {
             all,
             shares,
+            tables: None,
             weights,
             layout,
         }
     }
 
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
     /// All of them.
     pub fn all(&self) -> &[Endpoint] {
         &self.all
+    }
+}
+
+// The table of `chosen`, one after the other as they came, or by the weights of their localities.
+fn table(
+    chosen: &[(u32, &Endpoint)],
+    all: &[Endpoint],
+    weights: &LocalityWeights,
+    layout: Layout,
+) -> Table {
+    let shares = match layout.locality_weighted && !weights.is_empty() {
+        false => consistent::shares(chosen, 1.0),
+        true => {
+            let mut chosen = chosen.to_vec();
+            chosen.sort_by(|(_, a), (_, b)| a.locality.cmp(&b.locality));
+            let weight = |list: &[(u32, &Endpoint)]| {
+                let place = (list[0].1.priority, Arc::clone(&list[0].1.locality));
+                weights.get(&place).copied().unwrap_or(0)
+            };
+            let localities = chosen.chunk_by(|(_, a), (_, b)| a.locality == b.locality);
+            let localities: Vec<_> = localities.filter(|list| weight(list) > 0).collect();
+            let sum: u64 = localities.iter().map(|list| u64::from(weight(list))).sum();
+            let whole = |list| f64::from(weight(list)) / sum.max(1) as f64;
+            let shares = localities.iter();
+            let shares = shares.flat_map(|list| consistent::shares(list, whole(list)));
+            shares.collect()
+        }
+    };
+    match layout.policy {
+        LbPolicy::Maglev { table_size } => Table::maglev(&shares, all, table_size),
+        LbPolicy::RingHash(ring) => Table::ring(&shares, all, &ring),
+        _ => Table::ring(&shares, all, &RingHash::default()),
     }
 }
 

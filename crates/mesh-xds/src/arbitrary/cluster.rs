@@ -6,7 +6,7 @@ use super::{
     tls, word,
 };
 use mesh_model::cluster::{
-    Cluster, Discovery, LbPolicy, Limits, ServiceRef, Transport, TransportMatch,
+    Cluster, Discovery, HashFunction, LARGEST_RING, LbPolicy, RingHash, Limits, ServiceRef, Transport, TransportMatch,
     UpstreamHttp,
 };
 use proptest::{collection, option, prelude::*};
@@ -58,11 +58,14 @@ pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
 
 fn discovery() -> impl Strategy<Value = (Discovery, LbPolicy)> {
     let policy = || {
-        prop::sample::select(vec![
-            LbPolicy::RoundRobin,
-            LbPolicy::LeastRequest,
-            LbPolicy::Random,
-        ])
+        prop_oneof![
+            Just(LbPolicy::RoundRobin),
+            Just(LbPolicy::LeastRequest),
+            Just(LbPolicy::Random),
+            ring().prop_map(LbPolicy::RingHash),
+            prop::sample::select(vec![2, 11, 65_537, 5_000_011])
+                .prop_map(|table_size| LbPolicy::Maglev { table_size }),
+        ]
     };
     prop_oneof![
         (endpoint::assignment().prop_map(Discovery::Static), policy()),
@@ -72,6 +75,16 @@ fn discovery() -> impl Strategy<Value = (Discovery, LbPolicy)> {
         ),
         Just((Discovery::OriginalDst, LbPolicy::ClusterProvided)),
     ]
+}
+
+fn ring() -> impl Strategy<Value = RingHash> {
+    let function = prop::sample::select(vec![HashFunction::XxHash, HashFunction::MurmurHash2]);
+    let sizes = (1..=LARGEST_RING, 1..=LARGEST_RING);
+    (sizes, function).prop_map(|((one, other), function)| RingHash {
+        minimum_size: one.min(other),
+        maximum_size: one.max(other),
+        function,
+    })
 }
 
 fn limits() -> impl Strategy<Value = Limits> {

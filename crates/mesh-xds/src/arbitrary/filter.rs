@@ -40,10 +40,12 @@ fn tcp_proxy() -> impl Strategy<Value = TcpProxy> {
         word(),
         word(),
         option::of(duration()),
+        any::<bool>(),
         collection::vec(access_log(), 0..2),
     )
         .prop_map(
-            |(stat_prefix, cluster, idle_timeout, access_logs)| TcpProxy {
+            |(stat_prefix, cluster, idle_timeout, hash_source_ip, access_logs)| TcpProxy {
+                hash_source_ip,
                 stat_prefix,
                 cluster: cluster.into(),
                 idle_timeout,

@@ -2,7 +2,7 @@
 
 use super::{duration, filter, matcher, word};
 use mesh_model::route::{
-    AppendAction, DirectResponse, Forward, HeaderAdd, HeaderMutations, MaxStreamDuration,
+    AppendAction, DirectResponse, Forward, HashBy, HashCookie, HashPolicy, HeaderAdd, HeaderMutations, MaxStreamDuration,
     PathMatch, RetryOn, RetryPolicy, Route, RouteAction, RouteConfiguration, RouteMatch, Target,
     VirtualHost, WeightedCluster,
 };
@@ -172,9 +172,11 @@ fn forward() -> impl Strategy<Value = Forward> {
         option::of(duration()),
         option::of(limits),
         option::of(retry()),
+        collection::vec(hash(), 0..3),
     )
         .prop_map(
-            |(target, timeout, max_grpc_timeout, limits, retry)| Forward {
+            |(target, timeout, max_grpc_timeout, limits, retry, hash)| Forward {
+                hash,
                 target,
                 timeout,
                 max_grpc_timeout,
@@ -185,6 +187,26 @@ fn forward() -> impl Strategy<Value = Forward> {
                 retry,
             },
         )
+}
+
+fn hash() -> impl Strategy<Value = HashPolicy> {
+    let part = || prop::sample::select(vec!["a", "b-c"]).prop_map(String::from);
+    let attributes = collection::vec((part(), prop_oneof![Just(String::new()), part()]), 0..2);
+    let path = prop::sample::select(vec!["", "/", "/a b"]);
+    let cookie = (part(), option::of(duration()), path, attributes);
+    let cookie = cookie.prop_map(|(name, ttl, path, attributes)| HashCookie {
+        name,
+        ttl,
+        path: path.into(),
+        attributes,
+    });
+    let by = prop_oneof![
+        prop::sample::select(vec!["x-user", ":path"]).prop_map(|h| HashBy::Header(h.into())),
+        cookie.prop_map(HashBy::Cookie),
+        Just(HashBy::SourceIp),
+        word().prop_map(HashBy::QueryParameter),
+    ];
+    (by, any::<bool>()).prop_map(|(by, terminal)| HashPolicy { by, terminal })
 }
 
 /// A policy. Who avoids hosts picks at least once more; a limit of the back-off comes with its base.

@@ -1,4 +1,4 @@
-//! How endpoints are picked, and how many requests a cluster takes.
+//! Among which endpoints is picked, and how many requests a cluster takes.
 
 use crate::{
     decode::{self, At, Wrapped},
@@ -9,7 +9,7 @@ use crate::{
                     CircuitBreakers,
                     circuit_breakers::Thresholds,
                     cluster::{
-                        CommonLbConfig, LbPolicy as WirePolicy,
+                        CommonLbConfig,
                         common_lb_config::{LocalityConfigSpecifier, LocalityWeightedLbConfig},
                     },
                 },
@@ -20,30 +20,8 @@ use crate::{
         google::protobuf::UInt32Value,
     },
 };
-use mesh_model::cluster::{Cluster, LbPolicy, Limits, Percent};
+use mesh_model::cluster::{Cluster, Limits, Percent};
 use std::mem::take;
-
-pub(super) fn encode_policy(policy: LbPolicy) -> WirePolicy {
-    match policy {
-        LbPolicy::RoundRobin => WirePolicy::RoundRobin,
-        LbPolicy::LeastRequest => WirePolicy::LeastRequest,
-        LbPolicy::Random => WirePolicy::Random,
-        LbPolicy::ClusterProvided => WirePolicy::ClusterProvided,
-    }
-}
-
-pub(super) fn decode_policy(wire: i32, at: &At<'_>) -> Option<LbPolicy> {
-    match decode::variant(wire, at)? {
-        WirePolicy::RoundRobin => Some(LbPolicy::RoundRobin),
-        WirePolicy::LeastRequest => Some(LbPolicy::LeastRequest),
-        WirePolicy::Random => Some(LbPolicy::Random),
-        WirePolicy::ClusterProvided => Some(LbPolicy::ClusterProvided),
-        other => at.refuse(format!(
-            "this proxy does not execute {}",
-            other.as_str_name()
-        )),
-    }
-}
 
 /// Limits as Envoy has them anyway are not written. That the gauges of what remains are kept is decoration.
 pub(super) fn encode_limits(limits: &Limits) -> Option<CircuitBreakers> {

@@ -3,7 +3,7 @@
 use super::At;
 use crate::pb::{
     envoy::r#type::v3::Percent,
-    google::protobuf::{BoolValue, Duration as WireDuration, UInt32Value},
+    google::protobuf::{BoolValue, Duration as WireDuration, UInt32Value, UInt64Value},
 };
 use std::time::Duration;
 
@@ -36,6 +36,16 @@ impl Wrapped for UInt32Value {
         self.value
     }
     fn wrap(value: u32) -> Self {
+        Self { value }
+    }
+}
+
+impl Wrapped for UInt64Value {
+    type Inner = u64;
+    fn inner(self) -> u64 {
+        self.value
+    }
+    fn wrap(value: u64) -> Self {
         Self { value }
     }
 }

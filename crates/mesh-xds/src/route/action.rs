@@ -1,6 +1,6 @@
 //! What a route does with a request.
 
-use super::{header, retry};
+use super::{hash, header, retry};
 use crate::{
     decode::{self, At, Wrapped, wire_duration},
     pb::{
@@ -52,6 +52,7 @@ fn encode_forward(forward: &Forward) -> Wire {
             grpc_timeout_header_offset: None,
         }),
         retry_policy: forward.retry.as_ref().map(retry::encode),
+        hash_policy: forward.hash.iter().map(hash::encode).collect(),
         ..Default::default()
     }
 }
@@ -89,6 +90,7 @@ fn decode_forward(mut wire: Wire, at: &At<'_>) -> Option<Forward> {
         decode_limits,
     );
     let retry = at.optional("retry_policy", wire.retry_policy.take(), retry::decode);
+    let hash = at.list("hash_policy", take(&mut wire.hash_policy), hash::decode);
     at.finish(wire);
     Some(Forward {
         target: target?,
@@ -96,6 +98,7 @@ fn decode_forward(mut wire: Wire, at: &At<'_>) -> Option<Forward> {
         max_grpc_timeout: grpc?,
         max_stream_duration: limits?,
         retry: retry?,
+        hash: hash?.into_iter().flatten().collect(),
     })
 }
 

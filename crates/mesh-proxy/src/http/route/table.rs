@@ -1,6 +1,6 @@
 //! A route table, compiled.
 
-use super::{host::HostIndex, matches::Matches, overrides::Overrides, target::Target};
+use super::{hash::HashPolicies, host::HostIndex, matches::Matches, overrides::Overrides, target::Target};
 use crate::{
     http::{matching::RequestHead, mutations::Mutations},
     telemetry::substitution::InvalidFormat,
@@ -71,6 +71,8 @@ pub struct Forward {
     pub max_stream_duration: Option<MaxStreamDuration>,
     /// Retries.
     pub retry: Option<RetryPolicy>,
+    /// What keeps requests together, where the cluster hashes.
+    pub(crate) hash: HashPolicies,
 }
 
 /// Answers without an upstream.
@@ -214,6 +216,7 @@ impl Action {
                     max_grpc_timeout: forward.max_grpc_timeout,
                     max_stream_duration: forward.max_stream_duration,
                     retry: forward.retry.clone(),
+                    hash: HashPolicies::compile(&forward.hash),
                 })))
             }
             RouteAction::DirectResponse(direct) => Ok(Self::Direct(Box::new(DirectResponse {

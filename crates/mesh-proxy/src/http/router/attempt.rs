@@ -10,6 +10,7 @@ use crate::{
             self,
             request::{Additions, outgoing},
         },
+        matching::RequestHead,
         route::Forward,
     },
     publish::Local,
@@ -25,7 +26,7 @@ use crate::{
         pool::{Lease, Protocol, SendError, Wanted},
     },
 };
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header::SET_COOKIE};
 use hyper::body::Incoming;
 use std::{
     cell::{Cell, RefCell},
@@ -53,6 +54,10 @@ pub(super) struct Attempts<'a> {
     // The host that is being tried.
     active: RefCell<Option<ActiveRequest>>,
     snapshot: RefCell<Option<Snapshot>>,
+    // What keeps the request together with others, once it is known.
+    hash: Cell<Option<Option<u64>>>,
+    // What the client is to be given.
+    cookies: RefCell<Vec<HeaderValue>>,
 }
 
 /// A cluster at one moment, as the worker holds it; empty if it is not known.
@@ -85,6 +90,8 @@ impl<'a> Attempts<'a> {
             tried: RefCell::default(),
             active: RefCell::default(),
             snapshot: RefCell::default(),
+            hash: Cell::default(),
+            cookies: RefCell::default(),
         }
     }
 
@@ -172,9 +179,42 @@ impl<'a> Attempts<'a> {
         };
         cluster.endpoint(&Pick {
             original_dst: Some(destination),
+            hash: cluster.hashes().then(|| self.hash()).flatten(),
             tried: avoided,
             attempts: retry.map_or(0, |retry| retry.host_selection_attempts),
         })
+    }
+
+    // The same for all tries.
+    fn hash(&self) -> Option<u64> {
+        if let Some(known) = self.hash.get() {
+            return known;
+        }
+        let Asked {
+            parts,
+            canonical,
+            exchange,
+            ..
+        } = self.asked;
+        let head = RequestHead {
+            host: canonical.host(),
+            path: &canonical.path,
+            method: &parts.method,
+            headers: &parts.headers,
+            random: exchange.random,
+        };
+        let connection = &exchange.downstream.connection;
+        let mut cookies = self.cookies.borrow_mut();
+        let hash = self.forward.hash.hash(&head, connection, &mut cookies);
+        self.hash.set(Some(hash));
+        hash
+    }
+
+    /// Gives the client the cookies that keep it with its server.
+    pub(super) fn give_cookies(&self, answer: &mut Answer) {
+        for cookie in self.cookies.take() {
+            answer.response.headers_mut().append(SET_COOKIE, cookie);
+        }
     }
 
     // A request may meet the end of a connection that was kept open: the server closed it, or is about to go. If it is
