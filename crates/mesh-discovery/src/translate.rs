@@ -101,7 +101,7 @@ pub fn endpoint_names(world: &World, proxy: &Proxy) -> BTreeSet<ClusterName> {
         .into_iter()
         .filter_map(|cluster| match cluster.discovery {
             Discovery::Eds(name) => Some(name),
-            Discovery::Static(_) | Discovery::OriginalDst => None,
+            Discovery::Static(_) | Discovery::Dns(_) | Discovery::OriginalDst => None,
         });
     names.collect()
 }

@@ -2,6 +2,7 @@
 
 mod balance; //   how an endpoint is picked
 mod breaker; //   how much is taken at once
+mod dns; //       where endpoints with names come from
 mod outlier; //   which endpoints are left out for a while
 mod transport; // how a connection is made
 
@@ -10,6 +11,7 @@ pub use balance::{
     RingHash,
 };
 pub use breaker::Limits;
+pub use dns::{DEFAULT_DNS_REFRESH, DnsDiscovery, DnsKind, LookupFamily, NamedAddress};
 pub use outlier::{Consecutive, FailurePercentage, OutlierDetection, SuccessRate};
 pub use transport::{Transport, TransportMatch};
 
@@ -81,6 +83,8 @@ pub enum Discovery {
     Static(ClusterLoadAssignment),
     /// Delivered by endpoint discovery under this name.
     Eds(ClusterName),
+    /// Looked up by name.
+    Dns(Box<DnsDiscovery>),
     /// The connection's original destination.
     OriginalDst,
 }

@@ -3,13 +3,15 @@
 use crate::ClusterName;
 use std::{net::SocketAddr, sync::Arc};
 
-/// All endpoints of one cluster.
+/// All endpoints of one cluster. Their addresses are known, or (`A` = [`NamedAddress`]) have to be looked up.
+///
+/// [`NamedAddress`]: crate::cluster::NamedAddress
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClusterLoadAssignment {
+pub struct ClusterLoadAssignment<A = SocketAddr> {
     /// The cluster's EDS service name.
     pub cluster: ClusterName,
     /// Endpoints by locality.
-    pub localities: Vec<LocalityEndpoints>,
+    pub localities: Vec<LocalityEndpoints<A>>,
 }
 
 impl ClusterLoadAssignment {
@@ -20,16 +22,18 @@ impl ClusterLoadAssignment {
             localities: Vec::new(),
         }
     }
+}
 
+impl<A> ClusterLoadAssignment<A> {
     /// All endpoints, locality by locality.
-    pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint> {
+    pub fn endpoints(&self) -> impl Iterator<Item = &Endpoint<A>> {
         self.localities.iter().flat_map(|l| &l.endpoints)
     }
 }
 
 /// Endpoints of one locality (Envoy `LocalityLbEndpoints`).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LocalityEndpoints {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalityEndpoints<A = SocketAddr> {
     /// Where they are.
     pub locality: Locality,
     /// Share of the locality among those of its priority; `None`: a locality-weighted cluster sends it nothing.
@@ -37,7 +41,18 @@ pub struct LocalityEndpoints {
     /// 0 is used first.
     pub priority: u32,
     /// The endpoints.
-    pub endpoints: Vec<Endpoint>,
+    pub endpoints: Vec<Endpoint<A>>,
+}
+
+impl<A> Default for LocalityEndpoints<A> {
+    fn default() -> Self {
+        Self {
+            locality: Locality::default(),
+            weight: None,
+            priority: 0,
+            endpoints: Vec::new(),
+        }
+    }
 }
 
 /// Place of an endpoint or a proxy (Envoy `Locality`); parts may be empty.
@@ -53,9 +68,9 @@ pub struct Locality {
 
 /// One address (Envoy `LbEndpoint`).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
+pub struct Endpoint<A = SocketAddr> {
     /// Where it listens.
-    pub address: SocketAddr,
+    pub address: A,
     /// What the control plane knows of its health.
     pub health: HealthStatus,
     /// Share among the endpoints of its locality, at least 1.
@@ -66,9 +81,9 @@ pub struct Endpoint {
     pub workload: Option<Arc<str>>,
 }
 
-impl Endpoint {
+impl<A> Endpoint<A> {
     /// An endpoint of which nothing but its address is known.
-    pub fn at(address: SocketAddr) -> Self {
+    pub fn at(address: A) -> Self {
         Self {
             address,
             health: HealthStatus::Unknown,

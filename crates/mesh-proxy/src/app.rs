@@ -203,8 +203,7 @@ impl Process {
         shared.telemetry.read_from(move |out| sources.read(out));
         let facts = self.facts(shared, Arc::clone(store), identity)?;
         self.show(&facts, surfaces)?;
-        let kept_up = Arc::clone(shared);
-        self.until_the_end("clusters", async move { kept_up.clusters.keep_up().await });
+        self.keep_clusters_up(shared);
         self.shutdown.begun().await;
         self.readiness.end("server is terminated");
         tokio::select! {

@@ -6,6 +6,7 @@ use crate::{
         Address, SocketAddress, address::Address as Kind, socket_address::PortSpecifier,
     },
 };
+use mesh_model::cluster::NamedAddress;
 use std::{
     mem::take,
     net::{IpAddr, SocketAddr},
@@ -47,6 +48,49 @@ pub(crate) fn endpoint(wire: Address, at: &At<'_>) -> Option<SocketAddr> {
     }
 }
 
+/// An address that may be a name.
+pub(crate) fn encode_named(address: &NamedAddress) -> Address {
+    Address {
+        address: Some(Kind::SocketAddress(SocketAddress {
+            address: address.host.clone(),
+            port_specifier: Some(PortSpecifier::PortValue(address.port.into())),
+            ..Default::default()
+        })),
+    }
+}
+
+/// The address of an endpoint, which may be a name.
+pub(crate) fn named(wire: Address, at: &At<'_>) -> Option<NamedAddress> {
+    let (mut socket, at) = match wire.address {
+        Some(Kind::SocketAddress(socket)) => (socket, at.field("socket_address")),
+        _ => return in_socket(wire, at).and(None),
+    };
+    let host = take(&mut socket.address);
+    let host = host.strip_suffix('.').unwrap_or(&host).to_owned();
+    let is_address = host.parse::<IpAddr>().is_ok();
+    let host = match is_address || is_name(&host) {
+        true => Some(host),
+        false => at
+            .field("address")
+            .refuse(format!("{host:?} is neither an IP address nor a name")),
+    };
+    let port = port(&mut socket, &at);
+    at.finish(socket);
+    match (host?, port?) {
+        (_, 0) => at.refuse("0 is no port"),
+        (host, port) => Some(NamedAddress { host, port }),
+    }
+}
+
+/// Whether a query can be made of it.
+fn is_name(name: &str) -> bool {
+    let label = |label: &str| {
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        (1..=63).contains(&label.len()) && label.chars().all(fits)
+    };
+    name.len() <= 253 && name.split('.').all(label)
+}
+
 /// The source address of connections; the port is the kernel's choice.
 pub(crate) fn source(wire: SocketAddress, at: &At<'_>) -> Option<IpAddr> {
     let address = decode_socket(wire, at)?;
@@ -76,7 +120,13 @@ fn decode_socket(mut wire: SocketAddress, at: &At<'_>) -> Option<SocketAddr> {
             .field("address")
             .refuse(format!("{text:?} is no IP address")),
     };
-    let port = match wire.port_specifier.take() {
+    let port = port(&mut wire, at);
+    at.finish(wire);
+    Some(SocketAddr::new(ip?, port?))
+}
+
+fn port(wire: &mut SocketAddress, at: &At<'_>) -> Option<u16> {
+    match wire.port_specifier.take() {
         Some(PortSpecifier::PortValue(port)) => match u16::try_from(port) {
             Ok(port) => Some(port),
             Err(_) => at.field("port_value").refuse(format!("{port} is no port")),
@@ -85,7 +135,5 @@ fn decode_socket(mut wire: SocketAddress, at: &At<'_>) -> Option<SocketAddr> {
             at.field("named_port").refuse("ports have numbers here")
         }
         None => at.field("port_value").refuse("must be set"),
-    };
-    at.finish(wire);
-    Some(SocketAddr::new(ip?, port?))
+    }
 }

@@ -2,6 +2,7 @@
 
 mod balance; // limits, panic threshold
 mod discovery; // where endpoints come from
+mod dns; // endpoints that are looked up by name
 mod http; // the HTTP version spoken upstream
 mod outlier; // which endpoints are ejected
 mod policy; // how an endpoint is picked
@@ -20,7 +21,7 @@ use crate::{
     sorted, tls,
 };
 use bytes::Bytes;
-use mesh_model::cluster::{Cluster, DEFAULT_CONNECT_TIMEOUT, Limits, Transport, TransportMatch};
+use mesh_model::cluster::{Cluster, Discovery, DEFAULT_CONNECT_TIMEOUT, Limits, Transport, TransportMatch};
 use prost::Message;
 use std::{mem::take, net::IpAddr};
 
@@ -44,7 +45,7 @@ impl Resource for Cluster {
 }
 
 fn encode_head(cluster: &Cluster) -> wire::Cluster {
-    wire::Cluster {
+    let mut wire = wire::Cluster {
         name: cluster.name.to_string(),
         cluster_discovery_type: Some(discovery::encode_type(&cluster.discovery)),
         eds_cluster_config: discovery::encode_eds(&cluster.discovery),
@@ -65,7 +66,11 @@ fn encode_head(cluster: &Cluster) -> wire::Cluster {
         }),
         filters: decoration::cluster_filters(offered(cluster)),
         ..Default::default()
+    };
+    if let Discovery::Dns(dns) = &cluster.discovery {
+        dns::encode(dns, &mut wire);
     }
+    wire
 }
 
 /// All ALPN protocols that any of its transports offers.

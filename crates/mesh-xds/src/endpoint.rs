@@ -6,7 +6,7 @@ use crate::{
     metadata::{ISTIO, Metadata, TRANSPORT_SOCKET_MATCH},
     pb::{
         envoy::config::{
-            core::v3 as core,
+            core::v3::{self as core, Address},
             endpoint::v3::{self as wire, lb_endpoint::HostIdentifier},
         },
         google::protobuf::UInt32Value,
@@ -15,11 +15,12 @@ use crate::{
     sorted,
 };
 use bytes::Bytes;
-use mesh_model::endpoint::{
-    ClusterLoadAssignment, Endpoint, HealthStatus, Locality, LocalityEndpoints,
+use mesh_model::{
+    cluster::NamedAddress,
+    endpoint::{ClusterLoadAssignment, Endpoint, HealthStatus, Locality, LocalityEndpoints},
 };
 use prost::Message;
-use std::{mem::take, net::SocketAddr, sync::Arc};
+use std::{mem::take, sync::Arc};
 
 impl Resource for ClusterLoadAssignment {
     const KIND: ResourceType = ResourceType::Endpoint;
@@ -37,34 +38,57 @@ impl Resource for ClusterLoadAssignment {
     }
 }
 
+/// Known addresses.
 pub(crate) fn encode_assignment(all: &ClusterLoadAssignment) -> sorted::ClusterLoadAssignment {
+    encode_all(all, &|address| address::encode(*address))
+}
+
+/// Addresses that have to be looked up.
+pub(crate) fn encode_named(
+    all: &ClusterLoadAssignment<NamedAddress>,
+) -> sorted::ClusterLoadAssignment {
+    encode_all(all, &address::encode_named)
+}
+
+fn encode_all<A>(
+    all: &ClusterLoadAssignment<A>,
+    address: &impl Fn(&A) -> Address,
+) -> sorted::ClusterLoadAssignment {
+    let localities = all.localities.iter();
     sorted::ClusterLoadAssignment {
         cluster_name: all.cluster.to_string(),
-        endpoints: all.localities.iter().map(encode_locality).collect(),
+        endpoints: localities.map(|l| encode_locality(l, address)).collect(),
     }
 }
 
-fn encode_locality(all: &LocalityEndpoints) -> sorted::LocalityLbEndpoints {
+fn encode_locality<A>(
+    all: &LocalityEndpoints<A>,
+    address: &impl Fn(&A) -> Address,
+) -> sorted::LocalityLbEndpoints {
+    let endpoints = all.endpoints.iter();
     sorted::LocalityLbEndpoints {
         locality: Some(core::Locality {
             region: all.locality.region.to_string(),
             zone: all.locality.zone.to_string(),
             sub_zone: all.locality.sub_zone.to_string(),
         }),
-        lb_endpoints: all.endpoints.iter().map(encode_endpoint).collect(),
+        lb_endpoints: endpoints.map(|e| encode_endpoint(e, address)).collect(),
         load_balancing_weight: all.weight.map(UInt32Value::wrap),
         priority: all.priority,
     }
 }
 
-fn encode_endpoint(endpoint: &Endpoint) -> sorted::LbEndpoint {
+fn encode_endpoint<A>(
+    endpoint: &Endpoint<A>,
+    address: &impl Fn(&A) -> Address,
+) -> sorted::LbEndpoint {
     let labels = endpoint.transport_match.iter();
     let labels = labels.map(|(key, value)| (&**key, sorted::text(&**value)));
     let workload = endpoint.workload.iter();
     let workload = workload.map(|w| ("workload", sorted::text(&**w)));
     sorted::LbEndpoint {
         endpoint: Some(wire::Endpoint {
-            address: Some(address::encode(endpoint.address)),
+            address: Some(address(&endpoint.address)),
             ..Default::default()
         }),
         health_status: encode_health(endpoint.health).into(),
@@ -86,12 +110,31 @@ fn encode_health(health: HealthStatus) -> core::HealthStatus {
     }
 }
 
+/// Known addresses.
 pub(crate) fn decode_assignment(
-    mut wire: wire::ClusterLoadAssignment,
+    wire: wire::ClusterLoadAssignment,
     at: &At<'_>,
 ) -> Option<ClusterLoadAssignment> {
+    decode_all(wire, &address::endpoint, at)
+}
+
+/// Addresses that may have to be looked up.
+pub(crate) fn decode_named(
+    wire: wire::ClusterLoadAssignment,
+    at: &At<'_>,
+) -> Option<ClusterLoadAssignment<NamedAddress>> {
+    decode_all(wire, &address::named, at)
+}
+
+fn decode_all<A>(
+    mut wire: wire::ClusterLoadAssignment,
+    address: &impl Fn(Address, &At<'_>) -> Option<A>,
+    at: &At<'_>,
+) -> Option<ClusterLoadAssignment<A>> {
     let cluster = at.text("cluster_name", take(&mut wire.cluster_name));
-    let localities = at.list("endpoints", take(&mut wire.endpoints), decode_locality);
+    let localities = at.list("endpoints", take(&mut wire.endpoints), |wire, at| {
+        decode_locality(wire, address, at)
+    });
     at.finish(wire);
     Some(ClusterLoadAssignment {
         cluster: cluster?.into(),
@@ -99,7 +142,11 @@ pub(crate) fn decode_assignment(
     })
 }
 
-fn decode_locality(mut wire: wire::LocalityLbEndpoints, at: &At<'_>) -> Option<LocalityEndpoints> {
+fn decode_locality<A>(
+    mut wire: wire::LocalityLbEndpoints,
+    address: &impl Fn(Address, &At<'_>) -> Option<A>,
+    at: &At<'_>,
+) -> Option<LocalityEndpoints<A>> {
     let locality = wire.locality.take().unwrap_or_default();
     let weight = at.optional(
         "load_balancing_weight",
@@ -107,11 +154,9 @@ fn decode_locality(mut wire: wire::LocalityLbEndpoints, at: &At<'_>) -> Option<L
         decode_weight,
     );
     let priority = take(&mut wire.priority);
-    let endpoints = at.list(
-        "lb_endpoints",
-        take(&mut wire.lb_endpoints),
-        decode_endpoint,
-    );
+    let endpoints = at.list("lb_endpoints", take(&mut wire.lb_endpoints), |wire, at| {
+        decode_endpoint(wire, address, at)
+    });
     at.finish(wire);
     if priority > 128 {
         return at.field("priority").refuse("is over 128");
@@ -135,9 +180,13 @@ fn decode_weight(wire: UInt32Value, at: &At<'_>) -> Option<u32> {
     }
 }
 
-fn decode_endpoint(mut wire: wire::LbEndpoint, at: &At<'_>) -> Option<Endpoint> {
+fn decode_endpoint<A>(
+    mut wire: wire::LbEndpoint,
+    address: &impl Fn(Address, &At<'_>) -> Option<A>,
+    at: &At<'_>,
+) -> Option<Endpoint<A>> {
     let address = match wire.host_identifier.take() {
-        Some(HostIdentifier::Endpoint(host)) => decode_host(host, &at.field("endpoint")),
+        Some(HostIdentifier::Endpoint(host)) => decode_host(host, address, &at.field("endpoint")),
         Some(HostIdentifier::EndpointName(_)) => at
             .field("endpoint_name")
             .refuse("endpoints are not named here"),
@@ -164,8 +213,12 @@ fn decode_endpoint(mut wire: wire::LbEndpoint, at: &At<'_>) -> Option<Endpoint> 
     })
 }
 
-fn decode_host(mut wire: wire::Endpoint, at: &At<'_>) -> Option<SocketAddr> {
-    let address = at.required("address", wire.address.take(), address::endpoint);
+fn decode_host<A>(
+    mut wire: wire::Endpoint,
+    address: &impl Fn(Address, &At<'_>) -> Option<A>,
+    at: &At<'_>,
+) -> Option<A> {
+    let address = at.required("address", wire.address.take(), address);
     at.finish(wire);
     address
 }

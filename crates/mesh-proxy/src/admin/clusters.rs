@@ -63,7 +63,7 @@ fn limits(cluster: &ClusterStatus) -> &Limits {
 fn eds_name(cluster: &ClusterStatus) -> Option<&ClusterName> {
     match &cluster.cluster.info.model.discovery {
         Discovery::Eds(name) => Some(name),
-        Discovery::Static(_) | Discovery::OriginalDst => None,
+        Discovery::Static(_) | Discovery::Dns(_) | Discovery::OriginalDst => None,
     }
 }
 

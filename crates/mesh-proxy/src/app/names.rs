@@ -1,8 +1,8 @@
-//! The DNS server of the pod, where the rules send queries to it.
+//! Names: the DNS server of the pod, where the rules send queries to it, and the names of clusters' endpoints.
 
 use super::Process;
 use crate::{
-    dns::{Following, ResolvConf, Server},
+    dns::{Following, Lookups, ResolvConf, Server},
     worker::Shared,
 };
 use anyhow::{Context, Result};
@@ -44,4 +44,25 @@ pub(super) async fn serve(process: &Process, shared: &Shared) -> Result<()> {
         named.met();
     });
     Ok(())
+}
+
+/// The names that the machine itself knows.
+const HOSTS: &str = "/etc/hosts";
+
+impl Process {
+    /// Does what clusters need beside the path, until the end of the process.
+    pub(super) fn keep_clusters_up(&self, shared: &Arc<Shared>) {
+        let path = &self.settings.paths.resolv_conf;
+        // What can't be read is told of by whoever follows it.
+        let conf = ResolvConf::read(path).unwrap_or_default();
+        let lookups = Arc::new(Lookups::new(HOSTS, conf));
+        let (shared, asked) = (Arc::clone(shared), Arc::clone(&lookups));
+        self.until_the_end("clusters", async move {
+            shared.clusters.keep_up(&*asked).await;
+        });
+        let following = Following::new(path);
+        self.until_the_end("name servers", async move {
+            following.run(|conf| lookups.put_in_force(conf)).await;
+        });
+    }
 }

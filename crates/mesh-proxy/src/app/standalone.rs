@@ -6,6 +6,7 @@ use crate::{
     config::Settings,
     identity, memory,
     reason::one_line,
+    upstream::Warmth,
     worker::{Shared, Workers},
     xds::{Applier, Store},
 };
@@ -94,6 +95,8 @@ fn apply(bootstrap: Bootstrap, shared: &Arc<Shared>, store: &Arc<Store>) -> Resu
     let waiting: Vec<_> = [ResourceType::Cluster, ResourceType::Listener]
         .into_iter()
         .flat_map(|kind| crate::xds::Target::warming(&**shared, kind))
+        // Names are looked up while it runs.
+        .filter(|name| shared.clusters.warmth(&name.as_str().into()) != Some(Warmth::WaitsForNames))
         .collect();
     if !waiting.is_empty() {
         bail!(

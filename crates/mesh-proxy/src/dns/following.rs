@@ -50,7 +50,7 @@ impl Following {
     }
 
     /// Runs for ever, and gives what the file says to `put_in_force` whenever it may have changed.
-    pub(super) async fn run(mut self, put_in_force: impl Fn(ResolvConf)) {
+    pub async fn run(mut self, put_in_force: impl Fn(ResolvConf)) {
         loop {
             match self.look() {
                 Ok(Some(conf)) => put_in_force(conf),

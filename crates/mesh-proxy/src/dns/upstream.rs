@@ -34,7 +34,7 @@ pub(super) struct Upstream {
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub enum Failure {
     /// There is nobody to ask.
     #[error("no name server is known")]
     NoServer,

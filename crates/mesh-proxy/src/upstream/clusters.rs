@@ -4,6 +4,7 @@
 //! beside the one in force, which serves until then. Endpoints and clusters may come in any order.
 
 mod ejection; // hosts that fail are left out for a while
+mod names; //    endpoints that have names
 mod upkeep; //   what is done beside the path
 
 use super::{Cluster, Host, cluster::ClusterInfo};
@@ -18,6 +19,7 @@ use mesh_model::{
 };
 use parking_lot::Mutex;
 use ejection::Sweeps;
+use names::Names;
 use std::{
     collections::{BTreeMap, HashMap},
     net::SocketAddr,
@@ -38,6 +40,8 @@ pub enum Warmth {
     WaitsForEndpoints,
     /// A secret that it names has not come.
     WaitsForSecrets,
+    /// A name of its endpoints has not been looked up yet.
+    WaitsForNames,
 }
 
 /// All clusters of the process.
@@ -51,7 +55,14 @@ pub struct Clusters {
 #[derive(Debug, Default)]
 struct State {
     entries: BTreeMap<ClusterName, Entry>,
+    known: Known,
+}
+
+// Where endpoints are taken from.
+#[derive(Debug, Default)]
+struct Known {
     assignments: HashMap<ClusterName, Arc<ClusterLoadAssignment>>,
+    names: Names,
 }
 
 #[derive(Debug)]
@@ -73,11 +84,7 @@ impl Clusters {
     /// Adds or changes a cluster.
     pub fn apply(&self, model: cluster::Cluster, secrets: &Secrets) -> Warmth {
         let mut state = self.state.lock();
-        let State {
-            entries,
-            assignments,
-        } = &mut *state;
-        let entry = entries.entry(model.name.clone()).or_insert_with(|| Entry {
+        let entry = state.entries.entry(model.name.clone()).or_insert_with(|| Entry {
             slot: self.slots.slot(&model.name),
             active: None,
             warming: None,
@@ -86,21 +93,33 @@ impl Clusters {
             sweep_at: None,
         });
         let latest = entry.warming.as_ref().or(entry.active.as_ref());
+        let had_names = latest.is_some_and(|latest| has_names(latest));
         if latest.is_none_or(|latest| latest.model != model) {
             let mut info = ClusterInfo::new(model, secrets, latest.map(|l| &**l));
             self.reports.receive_from(&mut info, latest.map(|l| &**l));
             entry.warming = Some(Arc::new(info));
         }
-        let warmth = entry.settle(assignments);
+        let has_names = had_names || entry.warming.as_ref().is_some_and(|new| has_names(new));
+        let name = entry.slot.name().clone();
+        if has_names {
+            state.review_names();
+        }
+        let State { entries, known } = &mut *state;
+        let warmth = entries.get_mut(&name).map(|entry| entry.settle(known));
         self.reports.look();
-        warmth
+        warmth.unwrap_or(Warmth::Warm)
     }
 
     /// Removes a cluster. What is in flight finishes.
     pub fn remove(&self, name: &ClusterName) {
-        if let Some(entry) = self.state.lock().entries.remove(name) {
+        let mut state = self.state.lock();
+        if let Some(entry) = state.entries.remove(name) {
             entry.slot.set(None);
             entry.hosts.values().for_each(|host| host.set_removed(true));
+            let mut infos = entry.warming.iter().chain(&entry.active);
+            if infos.any(|info| has_names(info)) {
+                state.review_names();
+            }
         }
     }
 
@@ -109,37 +128,34 @@ impl Clusters {
         let name = assignment.cluster.clone();
         let mut state = self.state.lock();
         let assignment = Arc::new(assignment);
-        state.assignments.insert(name.clone(), assignment);
+        state.known.assignments.insert(name.clone(), assignment);
         state.endpoints_changed(&name);
     }
 
     /// Takes away the endpoints under that name: clusters that use them have none.
     pub fn remove_endpoints(&self, name: &ClusterName) {
         let mut state = self.state.lock();
-        if state.assignments.contains_key(name) {
+        if state.known.assignments.contains_key(name) {
             let none = Arc::new(ClusterLoadAssignment::new(name.clone()));
-            state.assignments.insert(name.clone(), none);
+            state.known.assignments.insert(name.clone(), none);
             state.endpoints_changed(name);
-            state.assignments.remove(name);
+            state.known.assignments.remove(name);
         }
     }
 
     /// Publishes the clusters for which nothing is missing any more. To be called when secrets have come.
     pub fn settle(&self) {
         let mut state = self.state.lock();
-        let State {
-            entries,
-            assignments,
-        } = &mut *state;
+        let State { entries, known } = &mut *state;
         for entry in entries.values_mut() {
-            entry.settle(assignments);
+            entry.settle(known);
         }
     }
 
     /// Whether the cluster of that name is in force as it was last applied; `None`: there is none.
     pub fn warmth(&self, name: &ClusterName) -> Option<Warmth> {
         let state = self.state.lock();
-        Some(state.entries.get(name)?.warmth(&state.assignments))
+        Some(state.entries.get(name)?.warmth(&state.known))
     }
 
     /// Each cluster in force, by name.
@@ -172,47 +188,53 @@ impl State {
         for entry in users {
             // What is in force gets the endpoints even if its successor still waits for a secret.
             if let Some(info) = entry.active.clone() {
-                entry.publish(info, &self.assignments);
+                entry.publish(info, &self.known);
             }
-            entry.settle(&self.assignments);
+            entry.settle(&self.known);
         }
     }
 }
 
 impl Entry {
-    fn warmth(&self, assignments: &HashMap<ClusterName, Arc<ClusterLoadAssignment>>) -> Warmth {
+    fn warmth(&self, known: &Known) -> Warmth {
         let Some(info) = &self.warming else {
             return Warmth::Warm;
         };
-        if eds_name(info).is_some_and(|name| !assignments.contains_key(name)) {
+        if eds_name(info).is_some_and(|name| !known.assignments.contains_key(name)) {
             return Warmth::WaitsForEndpoints;
         }
         if !info.transports.is_warm() {
             return Warmth::WaitsForSecrets;
         }
+        if let Discovery::Dns(dns) = &info.model.discovery
+            && !known.names.are_settled(dns)
+        {
+            return Warmth::WaitsForNames;
+        }
         Warmth::Warm
     }
 
     // Puts the warming configuration in force if nothing is missing.
-    fn settle(&mut self, assignments: &HashMap<ClusterName, Arc<ClusterLoadAssignment>>) -> Warmth {
-        let warmth = self.warmth(assignments);
+    fn settle(&mut self, known: &Known) -> Warmth {
+        let warmth = self.warmth(known);
         if warmth == Warmth::Warm
             && let Some(info) = self.warming.take()
         {
             self.active = Some(Arc::clone(&info));
-            self.publish(info, assignments);
+            self.publish(info, known);
         }
         warmth
     }
 
-    fn publish(
-        &mut self,
-        info: Arc<ClusterInfo>,
-        assignments: &HashMap<ClusterName, Arc<ClusterLoadAssignment>>,
-    ) {
+    fn publish(&mut self, info: Arc<ClusterInfo>, known: &Known) {
+        let looked_up;
         let assignment = match &info.model.discovery {
             Discovery::Static(assignment) => Some(assignment),
-            Discovery::Eds(name) => match assignments.get(name) {
+            Discovery::Dns(dns) => {
+                looked_up = known.names.resolve(dns);
+                Some(&looked_up)
+            }
+            Discovery::Eds(name) => match known.assignments.get(name) {
                 Some(assignment) => Some(&**assignment),
                 // Taken away since: the endpoints in force stay as they are.
                 None if self.slot.is_filled() => return,
@@ -253,8 +275,12 @@ impl Entry {
 fn eds_name(info: &ClusterInfo) -> Option<&ClusterName> {
     match &info.model.discovery {
         Discovery::Eds(name) => Some(name),
-        Discovery::Static(_) | Discovery::OriginalDst => None,
+        Discovery::Static(_) | Discovery::OriginalDst | Discovery::Dns(_) => None,
     }
+}
+
+fn has_names(info: &ClusterInfo) -> bool {
+    matches!(info.model.discovery, Discovery::Dns(_))
 }
 
 #[cfg(test)]

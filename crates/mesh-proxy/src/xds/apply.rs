@@ -123,7 +123,7 @@ impl<T: Target> Applier<T> {
         let (cluster, ignored) = decode::<Cluster>(resource)?;
         let names = match &cluster.discovery {
             Discovery::Eds(name) => BTreeSet::from([name.to_string()]),
-            Discovery::Static(_) | Discovery::OriginalDst => BTreeSet::new(),
+            Discovery::Static(_) | Discovery::Dns(_) | Discovery::OriginalDst => BTreeSet::new(),
         };
         self.endpoints.set(&resource.name, names);
         self.target.apply_cluster(cluster);

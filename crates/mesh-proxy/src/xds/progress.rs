@@ -7,11 +7,13 @@ use super::{Store, Target, apply::settle_store};
 use crate::identity;
 use mesh_runtime::readiness::Condition;
 use mesh_xds::ads::ResourceType;
-use std::{fmt::Write, sync::Arc};
-use tokio::sync::watch;
+use std::{fmt::Write, sync::Arc, time::Duration};
+use tokio::{sync::watch, time::sleep};
 
 /// Names of what waits that are told, at most.
 const MOST_NAMES: usize = 5;
+/// How often is looked whether what waits has come.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// Watches what comes.
 pub struct Progress<T> {
@@ -47,7 +49,10 @@ impl<T: Target> Progress<T> {
                 (None, Some(waiting)) => waiting.met(),
                 (_, None) => {}
             }
+            // Names of endpoints are looked up by the proxy itself, and nobody tells us when.
+            let waits = self.waiting().is_some();
             tokio::select! {
+                () = sleep(LOOK), if waits => self.settle(),
                 changed = changes.changed() => if changed.is_err() { return },
                 changed = self.identity.changed() => match changed {
                     Ok(()) => self.settle(),

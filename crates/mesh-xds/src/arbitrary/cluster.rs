@@ -6,7 +6,7 @@ use super::{
     tls, word,
 };
 use mesh_model::cluster::{
-    Cluster, Discovery, HashFunction, LARGEST_RING, LbPolicy, RingHash, Limits, ServiceRef, Transport, TransportMatch,
+    Cluster, Discovery, DnsDiscovery, DnsKind, HashFunction, LARGEST_RING, LbPolicy, LookupFamily, RingHash, Limits, ServiceRef, Transport, TransportMatch,
     UpstreamHttp,
 };
 use proptest::{collection, option, prelude::*};
@@ -73,8 +73,36 @@ fn discovery() -> impl Strategy<Value = (Discovery, LbPolicy)> {
             word().prop_map(|name| Discovery::Eds(name.into())),
             policy()
         ),
+        (dns().prop_map(|dns| Discovery::Dns(Box::new(dns))), policy()),
         Just((Discovery::OriginalDst, LbPolicy::ClusterProvided)),
     ]
+}
+
+fn dns() -> impl Strategy<Value = DnsDiscovery> {
+    let named = prop_oneof![
+        endpoint::named().prop_map(|all| (DnsKind::Strict, all)),
+        endpoint::one_named().prop_map(|one| (DnsKind::Logical, one)),
+    ];
+    let family = prop::sample::select(vec![
+        LookupFamily::Auto,
+        LookupFamily::V4Only,
+        LookupFamily::V6Only,
+        LookupFamily::V4Preferred,
+        LookupFamily::All,
+    ]);
+    let positive = || duration().prop_map(|timeout| timeout.max(Duration::from_millis(1)));
+    let failure = option::of((positive(), positive()).prop_map(|(a, b)| (a.min(b), a.max(b))));
+    (named, family, positive(), failure, any::<bool>(), duration()).prop_map(
+        |((kind, endpoints), family, refresh, failure_refresh, respect_ttl, jitter)| DnsDiscovery {
+            endpoints,
+            kind,
+            family,
+            refresh,
+            failure_refresh,
+            respect_ttl,
+            jitter,
+        },
+    )
 }
 
 fn ring() -> impl Strategy<Value = RingHash> {

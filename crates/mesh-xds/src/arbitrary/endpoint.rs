@@ -1,15 +1,45 @@
 //! Arbitrary endpoints.
 
-use super::{socket, word};
-use mesh_model::endpoint::{
-    ClusterLoadAssignment, Endpoint, HealthStatus, Locality, LocalityEndpoints,
+use super::{ip, port, socket, word};
+use mesh_model::{
+    cluster::NamedAddress,
+    endpoint::{ClusterLoadAssignment, Endpoint, HealthStatus, Locality, LocalityEndpoints},
 };
 use proptest::{collection, option, prelude::*};
-use std::sync::Arc;
+use std::{fmt::Debug, sync::Arc};
 
 /// All endpoints of a cluster.
 pub(crate) fn assignment() -> impl Strategy<Value = ClusterLoadAssignment> {
-    (word(), collection::vec(locality_endpoints(), 0..3)).prop_map(|(cluster, localities)| {
+    of(socket)
+}
+
+/// All endpoints of a cluster, by name.
+pub(crate) fn named() -> impl Strategy<Value = ClusterLoadAssignment<NamedAddress>> {
+    of(named_address)
+}
+
+/// The only endpoint of a cluster, by name.
+pub(crate) fn one_named() -> impl Strategy<Value = ClusterLoadAssignment<NamedAddress>> {
+    (word(), endpoint(named_address())).prop_map(|(cluster, endpoint)| ClusterLoadAssignment {
+        cluster: cluster.into(),
+        localities: vec![LocalityEndpoints {
+            endpoints: vec![endpoint],
+            ..LocalityEndpoints::default()
+        }],
+    })
+}
+
+fn named_address() -> impl Strategy<Value = NamedAddress> {
+    let name = prop::sample::select(vec!["a", "api.example.com", "_x.b-c"]).prop_map(String::from);
+    let host = prop_oneof![name, ip().prop_map(|ip| ip.to_string())];
+    (host, port()).prop_map(|(host, port)| NamedAddress { host, port })
+}
+
+fn of<A: Debug, S: Strategy<Value = A>>(
+    address: impl Fn() -> S,
+) -> impl Strategy<Value = ClusterLoadAssignment<A>> {
+    let localities = collection::vec(locality_endpoints(address()), 0..3);
+    (word(), localities).prop_map(|(cluster, localities)| {
         ClusterLoadAssignment {
             cluster: cluster.into(),
             localities,
@@ -17,12 +47,14 @@ pub(crate) fn assignment() -> impl Strategy<Value = ClusterLoadAssignment> {
     })
 }
 
-fn locality_endpoints() -> impl Strategy<Value = LocalityEndpoints> {
+fn locality_endpoints<A: Debug>(
+    address: impl Strategy<Value = A>,
+) -> impl Strategy<Value = LocalityEndpoints<A>> {
     (
         locality(),
         option::of(1..=u32::MAX),
         0..=128u32,
-        collection::vec(endpoint(), 0..3),
+        collection::vec(endpoint(address), 0..3),
     )
         .prop_map(
             |(locality, weight, priority, endpoints)| LocalityEndpoints {
@@ -43,9 +75,11 @@ fn locality() -> impl Strategy<Value = Locality> {
     })
 }
 
-fn endpoint() -> impl Strategy<Value = Endpoint> {
+fn endpoint<A: Debug>(
+    address: impl Strategy<Value = A>,
+) -> impl Strategy<Value = Endpoint<A>> {
     (
-        socket(),
+        address,
         prop::sample::select(vec![
             HealthStatus::Unknown,
             HealthStatus::Healthy,

@@ -1,5 +1,6 @@
 //! Where a cluster's endpoints come from.
 
+use super::dns;
 use crate::{
     decode::{At, variant},
     decoration, endpoint,
@@ -11,7 +12,7 @@ use crate::{
 };
 use mesh_model::{
     ClusterName,
-    cluster::{Cluster, Discovery, LbPolicy},
+    cluster::{Cluster, Discovery, DnsKind, LbPolicy},
     endpoint::ClusterLoadAssignment,
 };
 use std::mem::take;
@@ -20,6 +21,7 @@ pub(super) fn encode_type(discovery: &Discovery) -> ClusterDiscoveryType {
     let discovery = match discovery {
         Discovery::Static(_) => DiscoveryType::Static,
         Discovery::Eds(_) => DiscoveryType::Eds,
+        Discovery::Dns(dns) => dns::encode_type(dns),
         Discovery::OriginalDst => DiscoveryType::OriginalDst,
     };
     ClusterDiscoveryType::Type(discovery.into())
@@ -41,6 +43,7 @@ pub(super) fn encode_static(cluster: &Cluster) -> Option<sorted::ClusterLoadAssi
         Discovery::Static(all) if *all != nowhere(cluster.name.as_str()) => {
             Some(endpoint::encode_assignment(all))
         }
+        Discovery::Dns(dns) => Some(endpoint::encode_named(&dns.endpoints)),
         _ => None,
     }
 }
@@ -75,8 +78,13 @@ pub(super) fn decode(wire: &mut Wire, name: &str, at: &At<'_>) -> Option<Discove
             Some(Discovery::Eds(asked.unwrap_or_else(|| name.into())))
         }
         DiscoveryType::OriginalDst => Some(Discovery::OriginalDst),
-        dns => at_type.refuse(format!("this proxy does not execute {}", dns.as_str_name())),
+        DiscoveryType::StrictDns => decode_dns(wire, DnsKind::Strict, at),
+        DiscoveryType::LogicalDns => decode_dns(wire, DnsKind::Logical, at),
     }
+}
+
+fn decode_dns(wire: &mut Wire, kind: DnsKind, at: &At<'_>) -> Option<Discovery> {
+    dns::decode(wire, kind, at).map(|dns| Discovery::Dns(Box::new(dns)))
 }
 
 /// The name to ask for, if it is not the cluster's own.

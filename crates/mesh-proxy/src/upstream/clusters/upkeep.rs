@@ -1,10 +1,15 @@
 //! What is done for clusters beside the path, as long as the process runs.
 
-use super::{Clusters, State};
-use crate::upstream::{
-    cluster::ClusterInfo,
-    outlier::{Outliers, Report},
+use super::{Clusters, State, names};
+use crate::{
+    dns::lookup::{Addresses, Failure, Lookup},
+    upstream::{
+        cluster::ClusterInfo,
+        outlier::{Outliers, Report},
+    },
 };
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use mesh_model::cluster::Discovery;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::{
@@ -47,12 +52,21 @@ impl Reports {
 }
 
 impl Clusters {
-    /// Ejects hosts that fail and takes them back, for ever. One call for the process; a second one ends at once.
-    pub async fn keep_up(&self) {
+    /// Ejects hosts that fail and takes them back, and looks names up, for ever. One call for the process; a second one
+    /// ends at once.
+    pub async fn keep_up(&self, lookup: &dyn Lookup) {
         let receiver = self.reports.receiver.lock().take();
         let Some(mut reports) = receiver else { return };
+        let mut under_way = FuturesUnordered::new();
         loop {
-            let due = self.state.lock().next_sweep();
+            let (due, begun) = {
+                let mut state = self.state.lock();
+                (state.due(), state.known.names.begin())
+            };
+            under_way.extend(begun.into_iter().map(|key| async move {
+                let found = lookup.addresses(&key.0, key.1).await;
+                (key, found)
+            }));
             tokio::select! {
                 report = reports.recv() => match report {
                     Some(Report::Outlier(cluster, host, kind)) => {
@@ -64,6 +78,7 @@ impl Clusters {
                     Some(Report::Look) => {}
                     None => return,
                 },
+                Some((key, found)) = under_way.next() => self.state.lock().answered(&key, found),
                 () = at(due) => self.state.lock().sweep(),
             }
         }
@@ -78,8 +93,10 @@ async fn at(due: Option<Instant>) {
 }
 
 impl State {
-    fn next_sweep(&self) -> Option<Instant> {
-        self.entries.values().filter_map(|e| e.sweep_at).min()
+    // When there is something to do.
+    fn due(&self) -> Option<Instant> {
+        let sweeps = self.entries.values().filter_map(|e| e.sweep_at);
+        sweeps.chain(self.known.names.due()).min()
     }
 
     fn sweep(&mut self) {
@@ -87,6 +104,38 @@ impl State {
         let due = self.entries.values_mut();
         for entry in due.filter(|e| e.sweep_at.is_some_and(|at| at <= now)) {
             entry.sweep();
+        }
+    }
+
+    /// Names are looked up for the clusters that are there now.
+    pub(super) fn review_names(&mut self) {
+        let infos = self.entries.values();
+        let infos = infos.flat_map(|entry| entry.warming.iter().chain(&entry.active));
+        self.known
+            .names
+            .are_used_by(infos.filter_map(|info| match &info.model.discovery {
+                Discovery::Dns(dns) => Some(&**dns),
+                _ => None,
+            }));
+    }
+
+    fn answered(&mut self, key: &names::Key, found: Result<Addresses, Failure>) {
+        if !self.known.names.answered(key, found) {
+            return;
+        }
+        let uses = |info: &ClusterInfo| match &info.model.discovery {
+            Discovery::Dns(dns) => names::uses(dns, key),
+            _ => false,
+        };
+        let users = self.entries.values_mut().filter(|entry| {
+            let infos = entry.warming.iter().chain(&entry.active);
+            infos.into_iter().any(|info| uses(info))
+        });
+        for entry in users {
+            if let Some(info) = entry.active.clone().filter(|info| uses(info)) {
+                entry.publish(info, &self.known);
+            }
+            entry.settle(&self.known);
         }
     }
 }

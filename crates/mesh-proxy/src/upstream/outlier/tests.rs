@@ -1,5 +1,6 @@
 use super::*;
 use crate::{
+    dns::Lookups,
     tls::Secrets,
     upstream::{
         Clusters,
@@ -55,7 +56,7 @@ impl Kept {
         let kept = Arc::clone(&clusters);
         Self {
             clusters,
-            upkeep: tokio::spawn(async move { kept.keep_up().await }),
+            upkeep: tokio::spawn(async move { kept.keep_up(&Lookups::default()).await }),
         }
     }
 
