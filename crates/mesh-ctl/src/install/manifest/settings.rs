@@ -41,9 +41,15 @@ pub(super) fn objects(plan: &Plan<'_>) -> Vec<Value> {
 
 /// Policy, selectors and templates, from Istio's values for them.
 fn config(plan: &Plan<'_>) -> Value {
+    let values = &plan.options.values;
+    // What is neither of the two is refused where the values are read, under the key that it was typed with.
+    let policy = match &values["global"]["proxy"]["autoInject"] {
+        Value::String(disabled) if disabled == "disabled" => "disabled",
+        _ => "enabled",
+    };
     let mut config =
-        json!({"policy": "enabled", "neverInjectSelector": [], "alwaysInjectSelector": []});
-    let webhook = &plan.options.values["sidecarInjectorWebhook"];
+        json!({"policy": policy, "neverInjectSelector": [], "alwaysInjectSelector": []});
+    let webhook = &values["sidecarInjectorWebhook"];
     for name in CONFIG {
         match &webhook[name] {
             Value::Null => {}

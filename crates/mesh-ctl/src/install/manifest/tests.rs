@@ -7,7 +7,7 @@ use mesh_api::k8s::api::{
     policy::v1::PodDisruptionBudget,
     rbac::v1::{ClusterRole, Role},
 };
-use mesh_injector::{Settings, Texts};
+use mesh_injector::{Policy, Settings, Texts};
 
 use super::*;
 
@@ -143,6 +143,29 @@ fn there_are_the_entries_of_the_revision() {
             ("istio-revision-tag-default-mesh", 4),
         ]
     );
+}
+
+/// The settings that the injector of an installation has.
+fn settings(sets: &[&str]) -> Settings {
+    let set = |options: Options, typed: &&str| options.set(typed).expect("set");
+    let options = sets.iter().fold(Options::default(), set);
+    let read = Settings::read(&injection(&options, "istio-system")).expect("readable");
+    assert_eq!(read.unknown, [""; 0], "{sets:?}");
+    read.value
+}
+
+#[test]
+fn whether_pods_are_injected_that_say_nothing_is_a_value() {
+    for (sets, policy) in [
+        (&[][..], Policy::Enabled),
+        (&["values.global.proxy.autoInject=enabled"], Policy::Enabled),
+        (
+            &["values.global.proxy.autoInject=disabled"],
+            Policy::Disabled,
+        ),
+    ] {
+        assert_eq!(settings(sets).policy, policy, "{sets:?}");
+    }
 }
 
 #[test]
