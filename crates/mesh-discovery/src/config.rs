@@ -80,11 +80,17 @@ pub struct Typed {
     )]
     pub registries: Vec<String>,
     /// DNS domain of the cluster.
-    #[arg(long, default_value = "cluster.local", help_heading = "Sources")]
+    #[arg(
+        long,
+        overrides_with = "domain",
+        default_value = "cluster.local",
+        help_heading = "Sources"
+    )]
     pub domain: String,
     /// Name of the cluster.
     #[arg(
         long = "clusterID",
+        overrides_with = "cluster_id",
         env = "CLUSTER_ID",
         default_value = "Kubernetes",
         help_heading = "Sources"

@@ -7,6 +7,7 @@ use mesh_api::k8s::Resource;
 use mesh_api::k8s::api::core::v1::{Pod, Service};
 use mesh_api::mesh_config::MeshConfig;
 use mesh_api::security::PeerAuthentication;
+use mesh_injector::{Settings, Texts, Unreadable};
 
 use crate::args::{Cli, Describe, DescribePod, DescribeService};
 use crate::failure::Failure;
@@ -14,10 +15,7 @@ use crate::fetch::{self, Cluster, ClusterError, ConfigMaps, PodName, Proxy};
 use crate::inspect::destination::Destinations;
 use crate::inspect::pod::PROXY;
 use crate::inspect::{peers, pod, service};
-use crate::view::description::{self, Names};
-
-/// DNS domain of a cluster, unless its injector says otherwise.
-const DOMAIN: &str = "cluster.local";
+use crate::view::description::{self, Names, Told};
 
 pub(super) fn run(command: &Describe, cli: &Cli) -> Result<String, Failure> {
     let cluster =
@@ -25,7 +23,6 @@ pub(super) fn run(command: &Describe, cli: &Cli) -> Result<String, Failure> {
     let namespace = cli.namespace.as_deref();
     let names = Names {
         namespace: namespace.unwrap_or(cluster.default_namespace()),
-        domain: DOMAIN,
     };
     match command {
         Describe::Pod(args) => of_pod(args, &cluster, names),
@@ -54,7 +51,7 @@ fn of_pod(args: &DescribePod, cluster: &Cluster, names: Names<'_>) -> Result<Str
         head += &format!("Warning: No Kubernetes Services select pod {name}\n");
     }
     let proxy = match facts.is_meshed && facts.phase == "Running" {
-        true => destinations(cluster, &pod),
+        true => told(cluster, &pod, &facts.revision),
         false => None,
     };
     let mut parts = vec![head];
@@ -113,7 +110,7 @@ fn of_service(
         }
         return Ok(text);
     };
-    let proxy = destinations(cluster, first);
+    let proxy = told(cluster, first, &pod::Facts::of(first).revision);
     let facts = service::Facts::of(&service, first);
     Ok(text + &description::services(&[facts], proxy.as_ref(), names))
 }
@@ -127,7 +124,30 @@ fn called(pod: &Pod, names: Names<'_>) -> String {
     names.of(&text(&pod.metadata.name), &text(&pod.metadata.namespace))
 }
 
-/// What the pod's proxy is configured with; if it does not answer, the rest can still be told.
+/// What the pod's proxy has been told, and under which domain; if it does not answer, the rest can still be told.
+fn told(cluster: &Cluster, pod: &Pod, revision: &str) -> Option<Told> {
+    let destinations = destinations(cluster, pod)?;
+    let asked = fetch::block_on(async {
+        Ok::<_, fetch::Error>(cluster.injection(&ConfigMaps::of(revision)).await?)
+    });
+    let texts = asked.map_err(anyhow::Error::new);
+    let domain = texts.and_then(|texts| Ok(domain(&texts)?));
+    let domain = domain.unwrap_or_else(|error| {
+        let domain = Settings::default().cluster_domain;
+        eprintln!("warning: the domain of the cluster is not known, {domain} is taken: {error:#}");
+        domain
+    });
+    Some(Told {
+        destinations,
+        domain,
+    })
+}
+
+/// DNS domain of the cluster, as the injector tells pods.
+fn domain(texts: &Texts) -> Result<String, Unreadable> {
+    Ok(Settings::read(texts)?.value.cluster_domain)
+}
+
 fn destinations(cluster: &Cluster, pod: &Pod) -> Option<Destinations> {
     let text = |part: &Option<String>| part.clone().unwrap_or_default();
     let (namespace, name) = (text(&pod.metadata.namespace), text(&pod.metadata.name));
@@ -200,5 +220,22 @@ async fn root_namespace(cluster: &Cluster, revision: &str) -> String {
     match MeshConfig::read(&text) {
         Ok(read) if !text.is_empty() => read.value.root_namespace,
         _ => cluster.istio_namespace.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_domain_is_the_injectors() {
+        let texts = |values: &str| Texts {
+            values: values.to_owned(),
+            ..Texts::default()
+        };
+        let set = r#"{"global": {"proxy": {"clusterDomain": "mesh.example"}}}"#;
+        assert_eq!(domain(&texts(set)).expect("read"), "mesh.example");
+        assert_eq!(domain(&texts("")).expect("read"), "cluster.local");
+        assert!(domain(&texts("{")).is_err());
     }
 }

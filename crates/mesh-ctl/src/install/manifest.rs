@@ -2,6 +2,7 @@
 //! same bytes, which is why the default ones are checked in.
 
 mod access; // service accounts and what they may do
+mod agreed; // what pods and control plane are told alike
 mod checksum; // pods that are made anew when their settings change
 mod settings; // config maps
 mod webhooks; // who is injected

@@ -13,8 +13,15 @@ const REQUIREMENTS: &str = "https://istio.io/latest/docs/ops/deployment/applicat
 pub(crate) struct Names<'a> {
     /// That namespace.
     pub(crate) namespace: &'a str,
-    /// DNS domain of the cluster.
-    pub(crate) domain: &'a str,
+}
+
+/// What a proxy has been told.
+#[derive(Debug)]
+pub(crate) struct Told {
+    /// Where it sends what.
+    pub(crate) destinations: Destinations,
+    /// DNS domain of the cluster, which hosts end with.
+    pub(crate) domain: String,
 }
 
 impl Names<'_> {
@@ -72,7 +79,7 @@ pub(crate) fn pod(facts: &pod::Facts, name: &str, ignore_unmeshed: bool) -> Stri
 /// The services of a pod; `proxy` if it could be asked.
 pub(crate) fn services(
     services: &[service::Facts],
-    proxy: Option<&Destinations>,
+    proxy: Option<&Told>,
     names: Names<'_>,
 ) -> String {
     let texts: Vec<_> = services
@@ -82,7 +89,7 @@ pub(crate) fn services(
     texts.join(RULE)
 }
 
-fn service(service: &service::Facts, proxy: Option<&Destinations>, names: Names<'_>) -> String {
+fn service(service: &service::Facts, proxy: Option<&Told>, names: Names<'_>) -> String {
     let mut text = format!("Service: {}\n", names.of(&service.name, &service.namespace));
     for port in &service.ports {
         text += &line(port);
@@ -93,8 +100,14 @@ fn service(service: &service::Facts, proxy: Option<&Destinations>, names: Names<
             port.name
         );
     }
-    let Some(proxy) = proxy else { return text };
-    let host = service.host(names.domain);
+    let Some(Told {
+        destinations: proxy,
+        domain,
+    }) = proxy
+    else {
+        return text;
+    };
+    let host = service.host(domain);
     for port in &service.ports {
         let mut of_port = String::new();
         if let Some(rule) = proxy.destination_rule(&host, port.number) {
@@ -168,7 +181,11 @@ mod tests {
     #[test]
     fn what_the_proxy_does_stands_below_the_port_that_it_is_for() {
         let dump = include_str!("../../tests/testdata/web.config_dump.json");
-        let proxy = Destinations::read(dump).expect("a dump");
+        let told = |dump: &str, domain: &str| Told {
+            destinations: Destinations::read(dump).expect("a dump"),
+            domain: domain.into(),
+        };
+        let proxy = told(dump, "cluster.local");
         let port = |number, target| Port {
             name: "http".into(),
             number,
@@ -181,10 +198,7 @@ mod tests {
             namespace: "shop".into(),
             ports,
         };
-        let names = Names {
-            namespace: "other",
-            domain: "cluster.local",
-        };
+        let names = Names { namespace: "other" };
         let unknown = |port| {
             format!(
                 "WARNING: the proxy does not know pod port {port}; what arrives there has no route, telemetry or policy of its own\n"
@@ -195,6 +209,15 @@ mod tests {
         assert_eq!(
             services(&[cart(vec![port(9080, 1)])], Some(&proxy), names),
             format!("{head}{objects}{}", unknown(1))
+        );
+        // Another cluster's services end otherwise.
+        let elsewhere = told(
+            &dump.replace("cluster.local", "mesh.example"),
+            "mesh.example",
+        );
+        assert_eq!(
+            services(&[cart(vec![port(9080, 1)])], Some(&elsewhere), names),
+            format!("{head}{objects}{}", unknown(1)).replace("cluster.local", "mesh.example")
         );
         let two = services(
             &[cart(vec![port(9080, 1), port(1, 1)])],

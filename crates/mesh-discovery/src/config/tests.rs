@@ -65,6 +65,23 @@ fn istios_names_are_understood() {
     assert_eq!(settings.ignored.len(), 1);
 }
 
+/// What an installation writes, its owner may still say otherwise, by an argument that follows.
+#[test]
+fn of_two_the_last_counts() {
+    let dir = tempfile::tempdir().expect("folder");
+    let settings = settings(&[
+        "--config-dir",
+        &dir.path().display().to_string(),
+        "--domain=a.example",
+        "--clusterID=a",
+        "--domain=b.example",
+        "--clusterID=b",
+    ])
+    .expect("valid");
+    assert_eq!(settings.domain, "b.example");
+    assert_eq!(settings.cluster_id, "b");
+}
+
 #[test]
 fn what_means_nothing_here_is_taken_and_said() {
     let settings = settings(&[

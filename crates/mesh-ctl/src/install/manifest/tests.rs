@@ -145,6 +145,64 @@ fn there_are_the_entries_of_the_revision() {
     );
 }
 
+/// What pods get from the values, the control plane gets as well.
+#[test]
+fn control_plane_and_pods_are_told_alike() {
+    let deployment = |sets: &[&str], name: &str| {
+        let set = |options: Options, typed: &&str| options.set(typed).expect("set");
+        let options = sets.iter().fold(Options::default(), set);
+        let all = objects(&options, "istio-system");
+        let mut deployments = of_kind(&all, "Deployment");
+        let found = deployments.find(|one| one["metadata"]["name"] == name);
+        found.expect("a deployment")["spec"]["template"]["spec"].clone()
+    };
+    let flag = |pod: &Value, flag: &str| -> Option<String> {
+        let arguments = pod["containers"][0]["args"].as_array().expect("arguments");
+        let at = arguments.iter().position(|argument| *argument == flag)?;
+        arguments[at + 1].as_str().map(str::to_owned)
+    };
+    let of_pods = |sets: &[&str]| {
+        let of = settings(sets);
+        [of.cluster_domain, of.cluster_id, of.token_audience]
+    };
+    let flags = ["--domain", "--clusterID", "--token-audience"];
+    for (at, set) in [
+        "values.global.proxy.clusterDomain=mesh.example",
+        "values.global.multiCluster.clusterName=west",
+        "values.global.sds.token.aud=mesh-ca",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let istiod = deployment(&[set], "istiod");
+        let value = set.split_once('=').map(|(_, value)| value.to_owned());
+        assert_eq!(flag(&istiod, flags[at]), value, "{set}");
+        assert_eq!(Some(of_pods(&[set])[at].clone()), value, "{set}");
+        // The others keep the defaults, which all programs have.
+        let others = flags.iter().enumerate().filter(|(other, _)| *other != at);
+        for (_, other) in others {
+            assert_eq!(flag(&istiod, other), None, "{set}: {other}");
+        }
+    }
+
+    let audience = |sets: &[&str]| {
+        let pod = deployment(sets, "istio-sidecar-injector");
+        let token = "/volumes/2/projected/sources/0/serviceAccountToken/audience";
+        pod.pointer(token).expect("an audience").clone()
+    };
+    assert_eq!(audience(&[]), "istio-ca");
+    assert_eq!(
+        audience(&["values.global.sds.token.aud=mesh-ca"]),
+        "mesh-ca"
+    );
+
+    let domain = "values.global.proxy.clusterDomain=mesh.example";
+    let canary = deployment(&["revision=canary", domain], "istiod-canary");
+    let names = flag(&canary, "--dns-names").expect("names");
+    let full = "istiod-canary.istio-system.svc.mesh.example";
+    assert!(names.split(',').any(|name| name == full), "{names}");
+}
+
 /// The settings that the injector of an installation has.
 fn settings(sets: &[&str]) -> Settings {
     let set = |options: Options, typed: &&str| options.set(typed).expect("set");

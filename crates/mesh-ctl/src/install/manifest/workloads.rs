@@ -4,7 +4,8 @@
 
 use serde_json::{Value, json};
 
-use super::Plan;
+use super::agreed::Agreed;
+use super::{Plan, settings};
 use crate::install::options::Component;
 
 const UID: u32 = 1337;
@@ -12,22 +13,23 @@ const UID: u32 = 1337;
 const GRACE_SECONDS: u32 = 30;
 
 pub(super) fn objects(plan: &Plan<'_>) -> Vec<Value> {
-    let mut objects = discovery(plan);
-    objects.extend(injector(plan));
+    let agreed = Agreed::of(&settings::texts(plan));
+    let mut objects = discovery(plan, &agreed);
+    objects.extend(injector(plan, &agreed));
     objects
 }
 
-fn discovery(plan: &Plan<'_>) -> Vec<Value> {
+fn discovery(plan: &Plan<'_>, agreed: &Agreed) -> Vec<Value> {
     let (options, name) = (plan.options, plan.istiod());
     let labels = json!({"app": "istiod", "istio": "pilot", "istio.io/rev": options.revision()});
     let mut arguments: Vec<String> = ["discovery", "--keepaliveMaxServerConnectionAge", "30m"]
         .map(str::to_owned)
         .into();
+    arguments.extend(agreed.flags());
     if !options.suffix().is_empty() {
-        let service = format!("{name}.{}", plan.namespace);
-        let names = format!(
-            "{name},{service},{service}.svc,{service}.svc.cluster.local,localhost,127.0.0.1"
-        );
+        let (service, domain) = (format!("{name}.{}", plan.namespace), &agreed.domain);
+        let names =
+            format!("{name},{service},{service}.svc,{service}.svc.{domain},localhost,127.0.0.1");
         arguments.extend(["--dns-names".into(), names]);
         arguments.extend(["--revision".into(), options.revision().into()]);
     }
@@ -59,7 +61,7 @@ fn discovery(plan: &Plan<'_>) -> Vec<Value> {
     )
 }
 
-fn injector(plan: &Plan<'_>) -> Vec<Value> {
+fn injector(plan: &Plan<'_>, agreed: &Agreed) -> Vec<Value> {
     let (options, name) = (plan.options, plan.injector());
     let labels = json!({"app": "sidecar-injector", "istio": "sidecar-injector", "istio.io/rev": options.revision()});
     let arguments: Vec<String> = vec![
@@ -83,7 +85,7 @@ fn injector(plan: &Plan<'_>) -> Vec<Value> {
             mount("istio-token", "/var/run/secrets/tokens"),
         ],
     });
-    let token = json!({"serviceAccountToken": {"audience": "istio-ca", "expirationSeconds": 43200, "path": "istio-token"}});
+    let token = json!({"serviceAccountToken": {"audience": agreed.token_audience, "expirationSeconds": 43200, "path": "istio-token"}});
     let volumes = json!([
         {"name": "inject", "configMap": {"name": name}},
         {"name": "mesh", "configMap": {"name": format!("istio{}", options.suffix())}},
