@@ -321,7 +321,6 @@ impl App {
         })
     }
 
-    /// What somebody has put into the directory goes before what replicas share in the cluster.
     async fn authority(
         &self,
         trust_domain: &str,
@@ -330,11 +329,18 @@ impl App {
     ) -> Result<CertificateAuthority, CaError> {
         let directory = CaDirectory::new(&self.settings.ca_dir);
         let lifetime = self.settings.lifetime;
-        let authority = match client.filter(|_| !directory.is_filled()) {
+        let authority = match client {
             Some(client) => {
                 let secret = CaSecret::new(client.clone(), &self.settings.namespace);
                 let waiting = |reason| signing.explain(reason);
-                CertificateAuthority::open_secret(secret, trust_domain, lifetime, waiting).await
+                CertificateAuthority::open_cluster(
+                    directory,
+                    secret,
+                    trust_domain,
+                    lifetime,
+                    waiting,
+                )
+                .await
             }
             None => CertificateAuthority::open(directory, trust_domain, lifetime),
         };

@@ -19,6 +19,7 @@ pub mod rotation; // a new root, step by step
 pub mod secret; // the Secret of a cluster
 pub mod server_certificate; // the certificate that port 15012 shows
 pub mod service; // the gRPC service
+pub mod takeover; // files that appear where the Secret has signed
 pub mod token; // service account tokens
 
 use crate::watch::Watchers;
@@ -28,9 +29,11 @@ use directory::{CaDirectory, CaError};
 use lifetime::Lifetime;
 use limit::CallerLimit;
 use own_services::OwnServices;
+use parking_lot::Mutex;
 use request::SigningRequest;
 use secret::CaSecret;
 use std::{error::Error, sync::Arc, time::SystemTime};
+use takeover::Stage;
 use tokio::sync::watch;
 
 /// The authority in force, with what guards it. Shared by the certificate service and the TLS listener.
@@ -43,10 +46,18 @@ pub struct CertificateAuthority {
 }
 
 /// Where the authority's material lies.
-#[derive(Clone)]
 enum Material {
     Directory(CaDirectory),
-    Secret(CaSecret),
+    Cluster(Cluster),
+}
+
+/// What somebody has put into the directory goes before what replicas share in the Secret.
+struct Cluster {
+    directory: CaDirectory,
+    secret: CaSecret,
+    lifetime: Lifetime,
+    /// How far the directory has taken over; `None`: it is empty.
+    stage: Mutex<Option<Stage>>,
 }
 
 /// Why no certificate was issued.
@@ -87,31 +98,41 @@ impl CertificateAuthority {
         ))
     }
 
-    /// Opens the Secret of a cluster; makes it, with a self-signed root, if it is not there. While the API server is away
-    /// it waits, and tells `waiting` why.
+    /// Opens what a cluster has: the directory if somebody has put files there, taking over from the Secret if there is one;
+    /// else the Secret, which is made, with a self-signed root, if it is not there. While the API server is away it waits,
+    /// and tells `waiting` why.
     ///
     /// # Errors
-    /// If it may not be read or written, or its parts do not fit together.
-    pub async fn open_secret(
+    /// If the Secret may not be read or written, or the parts do not fit together.
+    pub async fn open_cluster(
+        directory: CaDirectory,
         secret: CaSecret,
         trust_domain: &str,
         lifetime: Lifetime,
         waiting: impl Fn(String),
     ) -> Result<Self, CaError> {
+        let cluster = Cluster {
+            directory,
+            secret,
+            lifetime,
+            stage: Mutex::default(),
+        };
         let mut patience = Watchers::default().join();
         loop {
-            let now = SystemTime::now();
-            match secret.load_or_create(trust_domain, now).await {
+            match cluster
+                .load_or_create(trust_domain, SystemTime::now())
+                .await
+            {
                 Ok(authority) => {
-                    return Ok(Self::new(Material::Secret(secret), authority, lifetime));
+                    return Ok(Self::new(Material::Cluster(cluster), authority, lifetime));
                 }
-                Err(error) if error.is_temporary() => {
+                Err(CaError::Secret(error)) if error.is_temporary() => {
                     let reason = with_causes(&CaError::from(error));
                     tracing::warn!(reason, "no certificate authority yet, will try again");
                     waiting(reason);
                     tokio::time::sleep(patience.next().unwrap_or_default()).await;
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             }
         }
     }
@@ -145,11 +166,11 @@ impl CertificateAuthority {
         self.current.subscribe()
     }
 
-    /// The Secret that the material lies in, if it does.
+    /// The Secret that the material lies in, if it does and nothing takes over from it.
     pub fn secret(&self) -> Option<&CaSecret> {
         match &self.material {
-            Material::Directory(_) => None,
-            Material::Secret(secret) => Some(secret),
+            Material::Cluster(cluster) if cluster.stage.lock().is_none() => Some(&cluster.secret),
+            Material::Cluster(_) | Material::Directory(_) => None,
         }
     }
 
@@ -161,7 +182,7 @@ impl CertificateAuthority {
         let (old, now) = (self.authority(), SystemTime::now());
         let new = match &self.material {
             Material::Directory(directory) => directory.load(old.trust_domain(), now)?,
-            Material::Secret(secret) => secret.load(old.trust_domain(), now).await?,
+            Material::Cluster(cluster) => cluster.load(old.trust_domain(), now).await?,
         };
         let changed = new != *old;
         if changed {
@@ -204,6 +225,46 @@ impl CertificateAuthority {
         let names = own.map_or_else(Vec::new, |own| own.names(identity));
         let leaf = authority.sign_serving_workload(&request, identity, &names, term, now)?;
         Ok(authority.chain_of(&leaf))
+    }
+}
+
+impl Cluster {
+    async fn load_or_create(
+        &self,
+        trust_domain: &str,
+        now: SystemTime,
+    ) -> Result<Authority, CaError> {
+        match self.directory.is_filled() {
+            true => self.take_over(trust_domain, now).await,
+            false => Ok(self.secret.load_or_create(trust_domain, now).await?),
+        }
+    }
+
+    async fn load(&self, trust_domain: &str, now: SystemTime) -> Result<Authority, CaError> {
+        // Files that are taken away again do not bring the Secret back: then they cannot be read, and what was stays.
+        let begun = self.stage.lock().is_some();
+        match begun || self.directory.is_filled() {
+            true => self.take_over(trust_domain, now).await,
+            false => Ok(self.secret.load(trust_domain, now).await?),
+        }
+    }
+
+    async fn take_over(&self, trust_domain: &str, now: SystemTime) -> Result<Authority, CaError> {
+        let plugged = self.directory.load(trust_domain, now)?;
+        // Once it is alone nothing is asked of the API server any more.
+        if *self.stage.lock() == Some(Stage::Alone) {
+            return Ok(plugged);
+        }
+        let taken = takeover::load(&self.secret, plugged, self.lifetime, now).await;
+        let (authority, stage) = taken?;
+        let before = self.stage.lock().replace(stage);
+        if before.is_none() {
+            self.directory.warn_of_open_key();
+        }
+        if before != Some(stage) {
+            stage.tell();
+        }
+        Ok(authority)
     }
 }
 

@@ -151,6 +151,14 @@ impl Authority {
         Ok((params.self_signed(&key)?.pem(), key.serialize_pem()))
     }
 
+    /// The same, whose certificates' holders trust `others` as well.
+    #[must_use]
+    pub fn trusting(mut self, others: &Bundle) -> Self {
+        let new = others.clone().without(&self.roots);
+        self.roots.append(new);
+        self
+    }
+
     /// Signs a workload's request. Nothing but the public key is taken from it.
     ///
     /// # Errors

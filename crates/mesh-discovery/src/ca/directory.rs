@@ -187,7 +187,8 @@ impl CaDirectory {
         }
     }
 
-    fn warn_of_open_key(&self) {
+    /// Says in the log if others may read the key.
+    pub(super) fn warn_of_open_key(&self) {
         let path = self.path.join(CA_KEY);
         if let Ok(meta) = fs::metadata(&path)
             && meta.permissions().mode() & 0o077 != 0

@@ -15,9 +15,14 @@ use super::{
     directory::{CA_CERT, CA_KEY, CERT_CHAIN, ROOT_CERT},
     rotation,
 };
-use kube::{Api, Client, api::PostParams};
+use kube::{
+    Api, Client,
+    api::{ListParams, PostParams},
+};
 use mesh_api::k8s::{
-    ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    ByteString,
+    api::core::v1::{ConfigMap, Secret},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use std::{
     collections::BTreeMap,
@@ -29,10 +34,14 @@ pub const NAME: &str = "istio-ca-secret";
 /// Its type.
 const TYPE: &str = "istio.io/ca-root";
 
+/// Name of the ConfigMap with the roots, in every namespace.
+pub const ROOTS: &str = "istio-ca-root-cert";
+
 /// The Secret with the authority's material.
 #[derive(Clone)]
 pub struct CaSecret {
     secrets: Api<Secret>,
+    config_maps: Api<ConfigMap>,
     namespace: String,
 }
 
@@ -74,7 +83,8 @@ impl CaSecret {
     /// The Secret in `namespace`; nothing is read yet.
     pub fn new(client: Client, namespace: &str) -> Self {
         Self {
-            secrets: Api::namespaced(client, namespace),
+            secrets: Api::namespaced(client.clone(), namespace),
+            config_maps: Api::namespaced(client, namespace),
             namespace: namespace.into(),
         }
     }
@@ -139,13 +149,30 @@ impl CaSecret {
         };
         // What does not make an authority must not be written.
         authority(&next, trust_domain, now)?;
-        let params = PostParams::default();
-        let written = self.secrets.replace(NAME, &params, &next).await;
-        written.map_err(|source| access("write", source))?;
+        self.write(&next).await?;
         Ok(true)
     }
 
-    async fn read(&self) -> Result<Option<Secret>, SecretError> {
+    /// The roots that the mesh is told of in the control plane's own namespace; none if it is not told of any yet.
+    pub(super) async fn distributed(&self) -> Result<Bundle, SecretError> {
+        let ours = ListParams::default().fields(&format!("metadata.name={ROOTS}"));
+        let maps = self.config_maps.list(&ours).await;
+        let maps = maps.map_err(|source| access("read the roots beside", source))?;
+        let data = maps.items.into_iter().find_map(|map| map.data);
+        let text = data.and_then(|mut data| data.remove(ROOT_CERT));
+        // What somebody has put there that is none will be mended.
+        Ok(Bundle::from_pem_or_empty(&text.unwrap_or_default()).unwrap_or_default())
+    }
+
+    /// Writes it; refused if somebody else has written it since it was read.
+    pub(super) async fn write(&self, secret: &Secret) -> Result<(), SecretError> {
+        let params = PostParams::default();
+        let written = self.secrets.replace(NAME, &params, secret).await;
+        written.map_err(|source| access("write", source))?;
+        Ok(())
+    }
+
+    pub(super) async fn read(&self) -> Result<Option<Secret>, SecretError> {
         let read = self.secrets.get_opt(NAME).await;
         read.map_err(|source| access("read", source))
     }
@@ -179,7 +206,8 @@ impl SecretError {
             return false;
         };
         match &**source {
-            kube::Error::Api(status) => status.code == 429 || status.code >= 500,
+            // 409: another replica has written it meanwhile.
+            kube::Error::Api(status) => matches!(status.code, 409 | 429 | 500..),
             kube::Error::HyperError(_) | kube::Error::Service(_) => true,
             _ => false,
         }

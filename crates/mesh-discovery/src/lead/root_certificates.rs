@@ -26,7 +26,7 @@ use std::{
 use tokio::sync::watch;
 
 /// Name of the ConfigMap.
-const NAME: &str = "istio-ca-root-cert";
+const NAME: &str = crate::ca::secret::ROOTS;
 /// Its key.
 const KEY: &str = "root-cert.pem";
 /// Pause before what could not be written is tried again.

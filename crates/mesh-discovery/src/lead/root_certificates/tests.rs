@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    ca::{CertificateAuthority, lifetime::Lifetime, secret::CaSecret},
+    ca::{CertificateAuthority, directory::CaDirectory, lifetime::Lifetime, secret::CaSecret},
     testing::api::Api as ApiServer,
 };
 use tokio::task::JoinSet;
@@ -26,9 +26,15 @@ async fn eventually(what: &str, is: impl Fn() -> bool) {
 
 async fn authority(api: &ApiServer) -> CertificateAuthority {
     let secret = CaSecret::new(api.client(), "istio-system");
-    CertificateAuthority::open_secret(secret, "cluster.local", Lifetime::default(), |_| ())
-        .await
-        .expect("authority")
+    CertificateAuthority::open_cluster(
+        CaDirectory::new("/nonexistent"),
+        secret,
+        "cluster.local",
+        Lifetime::default(),
+        |_| (),
+    )
+    .await
+    .expect("authority")
 }
 
 #[tokio::test]

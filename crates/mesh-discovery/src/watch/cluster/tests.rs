@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    ca::{CertificateAuthority, lifetime::Lifetime, secret::CaSecret},
+    ca::{CertificateAuthority, directory::CaDirectory, lifetime::Lifetime, secret::CaSecret},
     lead::{Election, RootCertificates},
 };
 use crate::{
@@ -442,8 +442,13 @@ async fn f14_ten_minutes_without_the_api_server_cost_less_than_a_request_a_secon
     let mut cluster = Cluster::new(&client, &watchers, &settings, &readiness);
     next(&mut cluster).await;
     let secret = CaSecret::new(client.clone(), "istio-system");
-    let opened =
-        CertificateAuthority::open_secret(secret, "cluster.local", Lifetime::default(), |_| ());
+    let opened = CertificateAuthority::open_cluster(
+        CaDirectory::new("/nonexistent"),
+        secret,
+        "cluster.local",
+        Lifetime::default(),
+        |_| (),
+    );
     let authority = Arc::new(opened.await.expect("an authority"));
     let mut tasks = JoinSet::new();
     tasks.spawn(RootCertificates::new(client.clone(), watchers, authority.changes()).run());
