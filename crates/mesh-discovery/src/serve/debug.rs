@@ -56,7 +56,7 @@ pub struct About {
 }
 
 /// Path, and what it shows.
-const PAGES: [(&str, &str); 13] = [
+const PAGES: [(&str, &str); 14] = [
     ("/debug/syncz", "How far each proxy is with each type"),
     ("/debug/adsz", "Streams and what they are subscribed to"),
     ("/debug/connections", "Streams"),
@@ -79,6 +79,10 @@ const PAGES: [(&str, &str); 13] = [
     (
         "/debug/ndsz?proxyID=",
         "Names that a proxy's DNS server answers, if it asks for them",
+    ),
+    (
+        "/debug/pprof",
+        "No profiles, and how to have them: this program is not written in Go",
     ),
     ("/metrics", "Counters in Prometheus' text format"),
     (
@@ -246,7 +250,7 @@ async fn show_metrics(State(pages): State<Arc<Pages>>) -> impl IntoResponse {
 /// Go's tools look here.
 async fn no_profiles() -> Refused {
     let reason = "no profiles are taken here: this program is not written in Go; `perf record -p PID` on its node sees the same";
-    Refused::Status(StatusCode::NOT_FOUND, reason.into())
+    Refused::Status(StatusCode::NOT_IMPLEMENTED, reason.into())
 }
 
 async fn ready(State(pages): State<Arc<Pages>>) -> (StatusCode, String) {

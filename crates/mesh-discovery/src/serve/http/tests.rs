@@ -402,8 +402,10 @@ async fn profiles_are_not_here_and_the_page_says_why() {
     for path in ["/debug/pprof", "/debug/pprof/heap?debug=1"] {
         let (status, reason) = server.get(path).await;
         assert!(
-            status == 404 && reason.contains("perf record"),
+            status == 501 && reason.contains("perf record"),
             "{status} {reason}"
         );
     }
+    let (_, list) = server.get("/debug/list").await;
+    assert!(list.contains("/debug/pprof"), "{list}");
 }
