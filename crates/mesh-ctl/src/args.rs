@@ -17,8 +17,8 @@ pub(crate) use describe::{Describe, DescribePod, DescribeService};
 pub(crate) use install::{Install, Manifest, Uninstall, Wanted};
 pub(crate) use kube_inject::KubeInject;
 pub(crate) use proxy_config::{
-    AllFilter, ClusterFilter, EndpointFilter, ListenerFilter, LogLevels, Output, ProxyConfig,
-    RouteFilter, Source,
+    Admin, AllFilter, ClusterFilter, EndpointFilter, ListenerFilter, LogLevels, Output, Pods,
+    ProxyConfig, RouteFilter, Source,
 };
 pub(crate) use proxy_status::{ProxyStatus, StatusOutput};
 pub(crate) use version::{Version, VersionOutput};

@@ -5,6 +5,7 @@
 
 pub(crate) mod address;
 pub(crate) mod cluster;
+pub(crate) mod ecds;
 pub(crate) mod endpoint;
 pub(crate) mod listener;
 pub(crate) mod metadata;

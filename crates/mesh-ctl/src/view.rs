@@ -9,6 +9,7 @@ pub(crate) mod columns;
 pub(crate) mod description;
 pub(crate) mod diff;
 pub(crate) mod document;
+pub(crate) mod ecds;
 pub(crate) mod endpoint;
 pub(crate) mod injection;
 pub(crate) mod listener;

@@ -63,20 +63,29 @@ impl Sandbox {
 }
 
 fn answer(mut stream: UnixStream, pages: &HashMap<String, String>, asked: &Mutex<Vec<String>>) {
-    let mut lines = BufReader::new(stream.try_clone().expect("a second handle"))
-        .lines()
-        .map_while(Result::ok);
+    let mut reader = BufReader::new(stream.try_clone().expect("a second handle"));
+    let mut lines = reader.by_ref().lines().map_while(Result::ok);
     let request = lines.next().unwrap_or_default();
     let request = request
         .strip_suffix(" HTTP/1.1")
         .unwrap_or_default()
         .to_owned();
-    while lines.next().is_some_and(|header| !header.is_empty()) {}
+    let mut length = 0;
+    for header in lines.take_while(|header| !header.is_empty()) {
+        let (name, value) = header.split_once(": ").unwrap_or_default();
+        if name.eq_ignore_ascii_case("content-length") {
+            length = value.parse().expect("a number");
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).expect("the body");
     let (status, text) = match pages.get(&request) {
         Some(text) => ("200 OK", text.as_str()),
         None => ("404 Not Found", "no such page\n"),
     };
-    asked.lock().expect("nobody panics").push(request);
+    let body = String::from_utf8_lossy(&body);
+    let seen = format!("{request} {body}").trim_end().to_owned();
+    asked.lock().expect("nobody panics").push(seen);
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
         text.len()
@@ -301,6 +310,75 @@ fn log_levels_are_set_and_shown() {
     let (code, _, err) = sandbox.meshctl(&["pc", "log", "deploy/test.test", "--level", "loud"]);
     assert_eq!(code, 64);
     assert!(err.contains("hint: levels are: trace"), "{err}");
+}
+
+/// A demo has one way to each proxy, and knows no labels.
+#[test]
+fn proxies_may_answer_elsewhere_and_labels_need_a_cluster() {
+    let sandbox = with_a_pod();
+    let pod = "deploy/test.test";
+    for args in [
+        &["pc", "listener", pod, "--proxy-admin-port", "15001"][..],
+        &["pc", "log", pod, "--proxy-admin-port", "15001"],
+        &["ps", pod, "--proxy-admin-port", "15001"],
+    ] {
+        let (code, _, err) = sandbox.meshctl(args);
+        assert_eq!((code, err.as_str()), (0, ""), "{args:?}");
+    }
+    let (code, _, err) = sandbox.meshctl(&["pc", "log", "-l", "app=test"]);
+    assert_eq!(code, 1, "{err}");
+    for args in [
+        &["pc", "listener", pod, "--proxy-admin-port", "0"][..],
+        &["pc", "log"],
+        &["pc", "log", pod, "-l", "app=test"],
+    ] {
+        assert_eq!(sandbox.meshctl(args).0, 64, "{args:?}");
+    }
+}
+
+#[test]
+fn roots_of_two_proxies_are_compared() {
+    let sandbox = with_a_pod();
+    let without = file(&format!("testdata/{CONFIG_DUMP}")).replace("\"ROOTCA\"", "\"OTHER\"");
+    sandbox.serve("bare-1.test", &[("GET /config_dump", without)]);
+    let compare = |one: &str, other: &str| sandbox.meshctl(&["pc", "rootca-compare", one, other]);
+    let (code, out, err) = compare("deploy/test.test", "other-1.test");
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert_eq!(
+        out,
+        "Both [test-f5b5d48b5-qdzft.test] and [other-1.test] have the identical ROOTCA, theoretically the connectivity between them is available\n"
+    );
+    let (code, _, err) = compare("other-1.test", "bare-1.test");
+    assert_eq!(code, 65);
+    assert!(
+        err.contains("the proxy of bare-1.test has no roots"),
+        "{err}"
+    );
+    assert_eq!(sandbox.meshctl(&["pc", "rc", "other-1.test"]).0, 64);
+}
+
+#[test]
+fn extensions_that_are_sent_by_themselves_are_listed() {
+    let filter = |name: &str| {
+        serde_json::json!({"version_info": "1", "ecds_filter": {
+            "@type": "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig", "name": name,
+            "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}})
+    };
+    let dump = serde_json::json!({"configs": [{
+        "@type": "type.googleapis.com/envoy.admin.v3.EcdsConfigDump", "ecds_filters": [filter("b"), filter("longer-a")]}]});
+    let sandbox = Sandbox::new();
+    sandbox.serve("a.test", &[("GET /config_dump", dump.to_string())]);
+    let (code, out, err) = sandbox.meshctl(&["pc", "ecds", "a.test"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let kind = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router";
+    assert_eq!(
+        out,
+        format!("ECDS NAME     TYPE\nb             {kind}\nlonger-a      {kind}\n")
+    );
+    let (_, out, _) = sandbox.meshctl(&["pc", "ec", "a.test", "-o", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(json[0]["name"], "b");
+    assert_eq!(json[1]["typedConfig"]["@type"], kind);
 }
 
 #[test]

@@ -69,6 +69,26 @@ pub(crate) enum ProxyConfig {
         #[command(flatten)]
         style: Style,
     },
+    /// Parts of listeners that are sent by themselves (ECDS)
+    #[command(visible_alias = "ec")]
+    Ecds {
+        #[command(flatten)]
+        source: Source,
+        #[command(flatten)]
+        style: Style,
+    },
+    /// Tells whether two proxies trust the same roots
+    #[command(visible_alias = "rc")]
+    RootcaCompare {
+        /// One pod: [<type>/]<name>[.<namespace>]
+        #[arg(value_name = "POD")]
+        one: String,
+        /// The other
+        #[arg(value_name = "POD")]
+        other: String,
+        #[command(flatten)]
+        admin: Admin,
+    },
     /// What the proxy was started with
     #[command(visible_alias = "b")]
     Bootstrap {
@@ -91,11 +111,12 @@ pub(crate) enum ProxyConfig {
     /// Shows and changes what a running proxy logs
     #[command(visible_alias = "o")]
     Log {
-        /// The pods: [<type>/]<name>[.<namespace>]
-        #[arg(value_name = "POD", required = true)]
-        pods: Vec<String>,
+        #[command(flatten)]
+        pods: Pods,
         #[command(flatten)]
         levels: LogLevels,
+        #[command(flatten)]
+        admin: Admin,
     },
     /// Endpoints as the control plane sent them
     #[command(hide = true)]
@@ -122,6 +143,33 @@ pub(crate) struct Source {
     /// Reads a saved answer of a proxy's admin interface instead; `-` is standard input
     #[arg(short, long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) admin: Admin,
+}
+
+/// Where proxies answer.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Admin {
+    /// Port of the pod on which its proxy answers
+    #[arg(long, value_name = "PORT", default_value_t = mesh_model::port::ADMIN,
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) proxy_admin_port: u16,
+}
+
+/// Whose logs.
+#[derive(Debug, Args)]
+pub(crate) struct Pods {
+    /// The pods: [<type>/]<name>[.<namespace>]
+    #[arg(value_name = "POD", required_unless_present = "selector")]
+    pub(crate) typed: Vec<String>,
+    /// All running pods with these labels, instead
+    #[arg(
+        short = 'l',
+        long,
+        value_name = "KEY=VALUE,…",
+        conflicts_with = "typed"
+    )]
+    pub(crate) selector: Option<String>,
 }
 
 /// How to print.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::Admin;
+
 /// Which proxies, and how to print them.
 #[derive(Debug, Args)]
 pub(crate) struct ProxyStatus {
@@ -18,6 +20,8 @@ pub(crate) struct ProxyStatus {
     /// 0: a row with the types that a proxy has; 1: a column for each type with its state and age
     #[arg(short, long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=1))]
     pub(crate) verbosity: u8,
+    #[command(flatten)]
+    pub(crate) admin: Admin,
 }
 
 /// Forms of output.

@@ -2,6 +2,7 @@
 
 mod all;
 mod log;
+mod rootca_compare;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -12,7 +13,7 @@ use crate::dump::endpoint::{ClusterLoadAssignment, ClusterStatus};
 use crate::dump::{ConfigDump, Entry, Shape, cluster_statuses};
 use crate::failure::Failure;
 use crate::fetch;
-use crate::view::{bootstrap, cluster, document, endpoint, listener, route, secret};
+use crate::view::{bootstrap, cluster, document, ecds, endpoint, listener, route, secret};
 
 const CONFIG_DUMP: &str = "/config_dump";
 const CONFIG_DUMP_WITH_ENDPOINTS: &str = "/config_dump?include_eds";
@@ -66,6 +67,14 @@ pub(super) fn run(command: &ProxyConfig, mesh: Open<'_>) -> Result<String, Failu
                 output => Ok(whole(&required(&dump, "SecretsConfigDump")?, output)),
             }
         }
+        ProxyConfig::Ecds { source, style } => {
+            let mut entries = resources(source).in_use()?;
+            ecds::sort(&mut entries);
+            Ok(print(&entries, style.output, || ecds::table(&entries)))
+        }
+        ProxyConfig::RootcaCompare { one, other, admin } => {
+            rootca_compare::run([one, other], *admin, &mesh()?)
+        }
         ProxyConfig::Bootstrap { source, output } => {
             let dump = read(&resources(source).text(CONFIG_DUMP)?)?;
             let section = required(&dump, "BootstrapConfigDump")?;
@@ -82,7 +91,11 @@ pub(super) fn run(command: &ProxyConfig, mesh: Open<'_>) -> Result<String, Failu
             let dump = read(&resources(source).text(CONFIG_DUMP_WITH_ENDPOINTS)?)?;
             all::print(&dump, filter, style.output)
         }
-        ProxyConfig::Log { pods, levels } => log::run(pods, levels, &mesh()?),
+        ProxyConfig::Log {
+            pods,
+            levels,
+            admin,
+        } => log::run(pods, levels, *admin, &mesh()?),
         ProxyConfig::Eds {
             source,
             filter,
@@ -105,7 +118,10 @@ impl Resources<'_> {
     fn text(&self, path: &str) -> Result<String, Failure> {
         match (&self.source.file, &self.source.pod) {
             (Some(file), _) => Ok(fetch::file(file)?),
-            (None, Some(pod)) => Ok((self.mesh)()?.proxy(pod)?.get(path)?),
+            (None, Some(pod)) => {
+                let proxy = (self.mesh)()?.proxy_at(pod, self.source.admin.proxy_admin_port)?;
+                Ok(proxy.get(path)?)
+            }
             (None, None) => Err(Failure::usage("a pod or --file is needed")),
         }
     }

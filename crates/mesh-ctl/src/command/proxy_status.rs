@@ -20,7 +20,7 @@ pub(super) const SYNCZ: &str = "/debug/syncz";
 
 pub(super) fn run(args: &ProxyStatus, mesh: Open<'_>) -> Result<String, Failure> {
     match &args.pod {
-        Some(pod) => compare(args, &mesh()?.proxy(pod)?),
+        Some(pod) => compare(args, &mesh()?.proxy_at(pod, args.admin.proxy_admin_port)?),
         None => list(args, &mesh()?),
     }
 }

@@ -1,6 +1,6 @@
 //! `meshctl proxy-config log`: what a running proxy logs.
 
-use crate::args::LogLevels;
+use crate::args::{Admin, LogLevels, Pods};
 use crate::failure::Failure;
 use crate::fetch::Mesh;
 
@@ -12,11 +12,24 @@ const LEVELS: [&str; 7] = [
 ];
 
 /// Sets the levels that were asked for, and prints those that hold then.
-pub(super) fn run(pods: &[String], levels: &LogLevels, mesh: &Mesh) -> Result<String, Failure> {
+pub(super) fn run(
+    pods: &Pods,
+    levels: &LogLevels,
+    admin: Admin,
+    mesh: &Mesh,
+) -> Result<String, Failure> {
     let changes = changes(levels)?;
+    let labelled;
+    let pods = match &pods.selector {
+        Some(labels) => {
+            labelled = mesh.labelled(labels)?;
+            &labelled
+        }
+        None => &pods.typed,
+    };
     let mut texts = Vec::new();
     for pod in pods {
-        let proxy = mesh.proxy(pod)?;
+        let proxy = mesh.proxy_at(pod, admin.proxy_admin_port)?;
         for change in &changes {
             proxy.post(change)?;
         }
