@@ -3,7 +3,9 @@
 mod check_inject;
 mod dashboard;
 mod describe;
+mod injector;
 mod install;
+mod internal_debug;
 mod kube_inject;
 mod proxy_config;
 mod proxy_status;
@@ -14,7 +16,9 @@ use clap::{Parser, Subcommand};
 pub(crate) use check_inject::CheckInject;
 pub(crate) use dashboard::{Dashboard, Local, Of};
 pub(crate) use describe::{Describe, DescribePod, DescribeService};
+pub(crate) use injector::Injector;
 pub(crate) use install::{Install, Manifest, Uninstall, Wanted};
+pub(crate) use internal_debug::InternalDebug;
 pub(crate) use kube_inject::KubeInject;
 pub(crate) use proxy_config::{
     Admin, AllFilter, ClusterFilter, EndpointFilter, ListenerFilter, LogLevels, Output, Pods,
@@ -60,7 +64,7 @@ pub(crate) enum Command {
     /// Opens the pages of a proxy or of the control plane in a browser
     #[command(visible_aliases = ["dash", "d"], subcommand)]
     Dashboard(Dashboard),
-    /// What istioctl keeps here: check-inject, describe
+    /// What istioctl keeps here: check-inject, describe, injector, internal-debug
     #[command(visible_aliases = ["x", "exp"], subcommand)]
     Experimental(Experimental),
     /// Brings the mesh into a cluster; doing it again changes nothing
@@ -88,4 +92,9 @@ pub(crate) enum Experimental {
     /// Describes a pod or a service as the mesh sees it
     #[command(visible_alias = "des", subcommand)]
     Describe(Describe),
+    /// Tells who injects what
+    #[command(subcommand)]
+    Injector(Injector),
+    /// Prints a debug page of the control plane
+    InternalDebug(InternalDebug),
 }

@@ -6,13 +6,15 @@ mod check_inject;
 mod completion;
 mod dashboard;
 mod describe;
+mod injector;
 mod install;
+mod internal_debug;
 mod kube_inject;
 mod proxy_config;
 mod proxy_status;
 pub(crate) mod version;
 
-use crate::args::{Cli, Command, Experimental};
+use crate::args::{Cli, Command, Experimental, Injector};
 use crate::failure::Failure;
 use crate::fetch::Mesh;
 
@@ -34,6 +36,10 @@ pub(crate) fn run(cli: &Cli) -> Result<String, Failure> {
             check_inject::run(command, cli)
         }
         Command::Experimental(Experimental::Describe(command)) => describe::run(command, cli),
+        Command::Experimental(Experimental::Injector(Injector::List)) => injector::list(cli),
+        Command::Experimental(Experimental::InternalDebug(command)) => {
+            internal_debug::run(command, &mesh)
+        }
         Command::Dashboard(command) => dashboard::run(command, &mesh),
         Command::Install(command) => install::install(command, &cli.cluster),
         Command::Uninstall(command) => install::uninstall(command, &cli.cluster),

@@ -11,6 +11,7 @@ pub(crate) mod diff;
 pub(crate) mod document;
 pub(crate) mod ecds;
 pub(crate) mod endpoint;
+pub(crate) mod hooks;
 pub(crate) mod injection;
 pub(crate) mod listener;
 pub(crate) mod route;

@@ -382,6 +382,35 @@ fn extensions_that_are_sent_by_themselves_are_listed() {
 }
 
 #[test]
+fn pages_of_the_control_plane_are_printed_as_they_are() {
+    let sandbox = Sandbox::new();
+    sandbox.serve("a-1.test", &[]);
+    sandbox.serve(
+        "discovery",
+        &[
+            ("GET /debug/configz", "{}".to_owned()),
+            ("GET /debug/edsz?proxyID=a-1.test", "[]\n".to_owned()),
+        ],
+    );
+    let debug = |args: &[&str]| sandbox.meshctl(&[&["x", "internal-debug"], args].concat());
+    assert_eq!(debug(&["configz"]), (0, "{}\n".into(), String::new()));
+    let (code, out, _) = debug(&["/debug/edsz", "deploy/a", "-n", "test"]);
+    assert_eq!((code, out.as_str()), (0, "[]\n"));
+    let (_, out, _) = debug(&["configz", "--all"]);
+    assert_eq!(out, "mesh-discovery:\n{}\n");
+    let (code, _, err) = debug(&["nothing"]);
+    assert_eq!(code, 1);
+    assert!(
+        err.contains("404") && err.contains("internal-debug list"),
+        "{err}"
+    );
+    assert_eq!(debug(&["no page"]).0, 64);
+    let (code, _, err) = debug(&["configz", "--revision", "canary"]);
+    assert_eq!(code, 1);
+    assert!(err.contains("no control plane of revision canary"), "{err}");
+}
+
+#[test]
 fn wrong_use_and_wrong_data_have_codes_of_their_own() {
     let sandbox = Sandbox::new();
     let data = sandbox.folder.path().join("data.json");

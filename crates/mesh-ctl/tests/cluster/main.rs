@@ -3,6 +3,7 @@
 mod api;
 mod describe;
 mod injection;
+mod injectors;
 mod installation;
 
 use std::path::Path;
