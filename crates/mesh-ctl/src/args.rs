@@ -1,6 +1,7 @@
 //! The command line's grammar: what can be typed. What it means is the commands' business.
 
 mod check_inject;
+mod control_plane;
 mod dashboard;
 mod describe;
 mod injector;
@@ -14,6 +15,7 @@ mod version;
 use clap::{Parser, Subcommand};
 
 pub(crate) use check_inject::CheckInject;
+pub(crate) use control_plane::{ControlPlane, ControlPlaneLog, ScopesOutput};
 pub(crate) use dashboard::{Dashboard, Local, Of};
 pub(crate) use describe::{Describe, DescribePod, DescribeService};
 pub(crate) use injector::Injector;
@@ -64,6 +66,9 @@ pub(crate) enum Command {
     /// Opens the pages of a proxy or of the control plane in a browser
     #[command(visible_aliases = ["dash", "d"], subcommand)]
     Dashboard(Dashboard),
+    /// Steers running control planes
+    #[command(visible_alias = "istiod", subcommand)]
+    Admin(ControlPlane),
     /// What istioctl keeps here: check-inject, describe, injector, internal-debug
     #[command(visible_aliases = ["x", "exp"], subcommand)]
     Experimental(Experimental),

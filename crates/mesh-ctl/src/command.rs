@@ -4,6 +4,7 @@
 
 mod check_inject;
 mod completion;
+mod control_plane;
 mod dashboard;
 mod describe;
 mod injector;
@@ -40,6 +41,7 @@ pub(crate) fn run(cli: &Cli) -> Result<String, Failure> {
         Command::Experimental(Experimental::InternalDebug(command)) => {
             internal_debug::run(command, &mesh)
         }
+        Command::Admin(command) => control_plane::run(command, &mesh),
         Command::Dashboard(command) => dashboard::run(command, &mesh),
         Command::Install(command) => install::install(command, &cli.cluster),
         Command::Uninstall(command) => install::uninstall(command, &cli.cluster),

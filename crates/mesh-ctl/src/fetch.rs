@@ -333,6 +333,14 @@ impl Discovery {
         &self.debug
     }
 
+    /// What its debug interface answers to `PUT path` with `body`, which changes something.
+    ///
+    /// # Errors
+    /// If it does not answer, or not with 200.
+    pub(crate) fn put(&self, path: &str, body: &serde_json::Value) -> Result<String, Error> {
+        Ok(self.debug.put(path, body)?)
+    }
+
     /// What its debug interface answers to `GET path`.
     ///
     /// # Errors

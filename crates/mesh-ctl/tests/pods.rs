@@ -411,6 +411,56 @@ fn pages_of_the_control_plane_are_printed_as_they_are() {
 }
 
 #[test]
+fn what_control_planes_log_is_shown_and_set() {
+    let sandbox = Sandbox::new();
+    let scopes = serde_json::json!([
+        {"name": "ads", "description": "streams", "output_level": "info", "stack_trace_level": "none", "log_callers": false},
+        {"name": "kube", "description": "the API", "output_level": "warn", "stack_trace_level": "none", "log_callers": false},
+    ]);
+    sandbox.serve(
+        "discovery",
+        &[
+            ("GET /scopej/", scopes.to_string()),
+            ("PUT /scopej/ads", String::new()),
+            ("PUT /scopej/kube", String::new()),
+        ],
+    );
+    let (code, out, err) = sandbox.meshctl(&["admin", "log"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let table = "\
+ACTIVE SCOPE     DESCRIPTION     LOG LEVEL     STACK TRACE LEVEL
+ads              streams         info          none
+kube             the API         warn          none
+";
+    assert_eq!(out, table);
+    let (code, out, _) = sandbox.meshctl(&["istiod", "log", "--level", "ads:debug,warn"]);
+    assert_eq!((code, out.as_str()), (0, table));
+    let put = |scope: &str, level: &str| {
+        let body = serde_json::json!({"name": scope, "output_level": level});
+        format!("PUT /scopej/{scope} {body}")
+    };
+    let get = "GET /scopej/".to_owned();
+    let set = [put("ads", "warn"), put("kube", "warn"), put("ads", "debug")];
+    let asked = std::mem::take(&mut *sandbox.asked.lock().unwrap());
+    assert_eq!(
+        asked,
+        [&[get.clone(), get.clone()], &set[..], &[get]].concat()
+    );
+
+    // Nothing is set where one is not known.
+    let (code, _, err) = sandbox.meshctl(&["admin", "log", "--level", "ads:debug,x:debug"]);
+    assert_eq!(code, 64);
+    assert!(
+        err.contains("no scope `x`") && err.contains("hint: scopes are: ads, kube"),
+        "{err}"
+    );
+    assert_eq!(*sandbox.asked.lock().unwrap(), ["GET /scopej/"]);
+    let (_, out, _) = sandbox.meshctl(&["admin", "log", "-o", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(json[1]["output_level"], "warn");
+}
+
+#[test]
 fn wrong_use_and_wrong_data_have_codes_of_their_own() {
     let sandbox = Sandbox::new();
     let data = sandbox.folder.path().join("data.json");

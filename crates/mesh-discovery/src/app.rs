@@ -43,6 +43,7 @@ use anyhow::Context as _;
 use mesh_api::access::watching_client;
 use mesh_runtime::{
     build::BUILD,
+    log::Logging,
     readiness::{Condition, Readiness},
     shutdown::{Shutdown, Signals},
     tasks::Tasks,
@@ -56,11 +57,11 @@ use tonic::service::Routes;
 ///
 /// # Errors
 /// If a port, a file or the authority cannot be had.
-pub async fn run(settings: Settings) -> Result<(), Failure> {
+pub async fn run(settings: Settings, logging: Arc<Logging>) -> Result<(), Failure> {
     let signals = Signals::catch().context("cannot catch signals")?;
     let shutdown = Shutdown::new();
     let sockets = Sockets::bind(&settings).await?;
-    let app = App::new(settings, shutdown.clone());
+    let app = App::new(settings, shutdown.clone(), logging);
     shutdown.while_running(signals, app.run(sockets)).await
 }
 
@@ -73,6 +74,7 @@ struct App {
     tasks: Tasks,
     readiness: Readiness,
     metrics: Arc<Metrics>,
+    logging: Arc<Logging>,
     /// All that watch the cluster.
     watchers: Watchers,
 }
@@ -97,10 +99,11 @@ struct Identities {
 }
 
 impl App {
-    fn new(settings: Settings, shutdown: Shutdown) -> Self {
+    fn new(settings: Settings, shutdown: Shutdown, logging: Arc<Logging>) -> Self {
         Self {
             settings,
             shutdown,
+            logging,
             tasks: Tasks::new(),
             readiness: Readiness::new(),
             metrics: Arc::default(),
@@ -264,6 +267,7 @@ impl App {
             problems,
             readiness: self.readiness.clone(),
             authenticator: OnceLock::new(),
+            logging: self.logging.clone(),
             about: About {
                 name: self.settings.pod_name.clone(),
                 namespace: self.settings.namespace.clone(),

@@ -23,10 +23,11 @@ pub mod ca;
 // what one replica alone writes into the cluster
 pub mod lead;
 
-// beside the path: the only wiring, the table of settings, what is counted
+// beside the path: the only wiring, the table of settings, what is counted, what of the log can be set
 pub mod app;
 pub mod config;
 pub mod metrics;
+pub mod scopes;
 
 #[cfg(test)]
 mod testing;

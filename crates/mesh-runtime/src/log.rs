@@ -64,6 +64,11 @@ impl Logging {
         Ok(logging)
     }
 
+    /// Levels that no log obeys: for who shows and changes them where there is none, as in tests.
+    pub fn detached(levels: Levels) -> Self {
+        Self::build(levels, Format::Text, io::sink, false).0
+    }
+
     /// Every scope with its level, in the order of the table: what `GET /logging` lists.
     pub fn levels(&self) -> Vec<(&'static str, Level)> {
         self.levels.lock().list().collect()

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -152,7 +152,7 @@ impl Server {
     /// # Errors
     /// If there is none, or its status is not 200.
     pub(crate) fn get(&self, path: &str) -> Result<String, Error> {
-        self.ask(Method::GET, path)
+        self.ask(Method::GET, path, Body::None)
     }
 
     /// The body of the answer to `POST path`.
@@ -160,12 +160,20 @@ impl Server {
     /// # Errors
     /// If there is none, or its status is not 200.
     pub(crate) fn post(&self, path: &str) -> Result<String, Error> {
-        self.ask(Method::POST, path)
+        self.ask(Method::POST, path, Body::None)
     }
 
-    fn ask(&self, method: Method, path: &str) -> Result<String, Error> {
+    /// The body of the answer to `PUT path` with `body`.
+    ///
+    /// # Errors
+    /// If there is none, or its status is not 200.
+    pub(crate) fn put(&self, path: &str, body: &serde_json::Value) -> Result<String, Error> {
+        self.ask(Method::PUT, path, Body::Json(body.to_string()))
+    }
+
+    fn ask(&self, method: Method, path: &str, body: Body) -> Result<String, Error> {
         block_on(async {
-            let answer = tokio::time::timeout(DEADLINE, self.exchange(method, path)).await;
+            let answer = tokio::time::timeout(DEADLINE, self.exchange(method, path, body)).await;
             answer.unwrap_or_else(|_| {
                 Err(Error::Late {
                     peer: self.peer.clone(),
@@ -204,8 +212,8 @@ impl Server {
         }
     }
 
-    async fn exchange(&self, method: Method, path: &str) -> Result<String, Error> {
-        let answer = request(self.connect().await?, method, path).await;
+    async fn exchange(&self, method: Method, path: &str, body: Body) -> Result<String, Error> {
+        let answer = request(self.connect().await?, method, path, body).await;
         let (status, body) = answer.map_err(|source| Error::Broken {
             peer: self.peer.clone(),
             path: path.to_owned(),
@@ -224,14 +232,31 @@ impl Server {
     }
 }
 
+/// What is sent along.
+enum Body {
+    None,
+    Json(String),
+}
+
 async fn request(
     stream: Connection,
     method: Method,
     path: &str,
+    body: Body,
 ) -> hyper::Result<(StatusCode, Bytes)> {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let mut request = Request::new(Empty::<Bytes>::new());
+    let (text, kind) = match body {
+        Body::None => (String::new(), None),
+        Body::Json(text) => (text, Some("application/json")),
+    };
+    let mut request = Request::new(Full::new(Bytes::from(text)));
+    if let Some(kind) = kind {
+        let kind = http::HeaderValue::from_static(kind);
+        request
+            .headers_mut()
+            .insert(http::header::CONTENT_TYPE, kind);
+    }
     *request.method_mut() = method;
     *request.uri_mut() = path.parse().unwrap_or_default();
     request.headers_mut().insert(

@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     config::{Command, Verb},
+    scopes::SCOPES,
     testing::{
         api::Api,
         secure::{self, certify, connect},
@@ -12,6 +13,7 @@ use crate::{
 };
 use ::http::{Method, StatusCode, Uri};
 use clap::Parser;
+use mesh_runtime::log::Levels;
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -58,7 +60,8 @@ impl Running {
         let listener = sockets.secure_grpc.as_ref().expect("a port");
         let address = listener.local_addr().expect("an address");
         let shutdown = Shutdown::new();
-        let app = App::new(settings, shutdown.clone());
+        let logging = Logging::detached(Levels::new(&SCOPES));
+        let app = App::new(settings, shutdown.clone(), Arc::new(logging));
         let readiness = app.readiness.clone();
         let mut tasks = JoinSet::new();
         tasks.spawn(app.run(sockets));

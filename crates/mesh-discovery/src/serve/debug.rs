@@ -1,8 +1,9 @@
-//! The pages: debug, readiness, metrics. Each is a view of what others hold; none changes anything.
+//! The pages: debug, readiness, metrics. Each is a view of what others hold; none changes anything but the levels of the log.
 
 mod clients; // syncz, adsz, connections
 mod dump; // config_dump, edsz, ndsz
 mod push_status; // push_status
+mod scopes; // scopej
 mod world; // registryz, endpointz, configz, mesh
 
 use super::{
@@ -19,7 +20,7 @@ use axum::{
     routing::get,
 };
 use http::{HeaderMap, StatusCode, header};
-use mesh_runtime::readiness::Readiness;
+use mesh_runtime::{log::Logging, readiness::Readiness};
 use serde::{Deserialize, Serialize};
 use std::{
     net::SocketAddr,
@@ -38,6 +39,8 @@ pub struct Pages {
     pub readiness: Readiness,
     /// Checks tokens of visitors, once it is there.
     pub authenticator: OnceLock<Arc<Authenticator>>,
+    /// The levels of the log.
+    pub logging: Arc<Logging>,
     /// Who we are.
     pub about: About,
 }
@@ -56,7 +59,7 @@ pub struct About {
 }
 
 /// Path, and what it shows.
-const PAGES: [(&str, &str); 14] = [
+const PAGES: [(&str, &str); 15] = [
     ("/debug/syncz", "How far each proxy is with each type"),
     ("/debug/adsz", "Streams and what they are subscribed to"),
     ("/debug/connections", "Streams"),
@@ -83,6 +86,10 @@ const PAGES: [(&str, &str); 14] = [
     (
         "/debug/pprof",
         "No profiles, and how to have them: this program is not written in Go",
+    ),
+    (
+        "/scopej/",
+        "Scopes of the log and their levels, which PUT changes from this machine",
     ),
     ("/metrics", "Counters in Prometheus' text format"),
     (
@@ -111,6 +118,8 @@ pub fn router(pages: Arc<Pages>) -> Router {
         .route("/debug/config_dump", get(dump::config_dump))
         .route("/debug/edsz", get(dump::edsz))
         .route("/debug/ndsz", get(dump::ndsz))
+        .route("/scopej/", get(scopes::all))
+        .route("/scopej/{scope}", get(scopes::one).put(scopes::set))
         .route_layer(middleware::from_fn_with_state(pages.clone(), let_in));
     Router::new()
         .route("/metrics", get(show_metrics))

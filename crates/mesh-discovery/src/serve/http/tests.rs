@@ -1,10 +1,14 @@
 use super::*;
 use crate::{
+    scopes::SCOPES,
     serve::debug::About,
     testing::{api::Api, log::Log, problem, secure::Secure, service, slice},
     watch::{Cluster, Folder, ObjectRef, Problem, Source, Watchers},
 };
-use mesh_runtime::readiness::Readiness;
+use mesh_runtime::{
+    log::{Levels, Logging},
+    readiness::Readiness,
+};
 use mesh_xds::{ads::ResourceType, json};
 use serde_json::Value;
 use std::sync::OnceLock;
@@ -38,6 +42,7 @@ async fn server_of(manifests: &str, problems: watch::Receiver<Arc<[Problem]>>) -
         problems,
         readiness: readiness.clone(),
         authenticator: OnceLock::from(secure.authenticator.clone()),
+        logging: Arc::new(Logging::detached(Levels::new(&SCOPES))),
         about: About {
             name: "discovery-0".into(),
             namespace: "istio-system".into(),
@@ -408,4 +413,37 @@ async fn profiles_are_not_here_and_the_page_says_why() {
     }
     let (_, list) = server.get("/debug/list").await;
     assert!(list.contains("/debug/pprof"), "{list}");
+}
+
+#[tokio::test]
+async fn levels_of_the_log_are_set_from_this_machine_only() {
+    let server = server().await;
+    let put = |path: &str, host: &str, level: &str| {
+        let body = format!("{{\"output_level\": \"{level}\"}}");
+        format!(
+            "PUT {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    let all = server.json("/scopej/").await;
+    let names = all.as_array().expect("a list").iter();
+    let names: Vec<_> = names.map(|scope| scope["name"].as_str()).collect();
+    assert!(names.contains(&Some("ads")) && names.len() == SCOPES.len());
+    assert_eq!(all[0]["output_level"], "info");
+
+    for (path, host, level, want) in [
+        ("/scopej/ads", "localhost", "debug", 200),
+        ("/scopej/ads", "localhost", "loud", 400),
+        ("/scopej/nothing", "localhost", "debug", 404),
+        // A page elsewhere that has made a browser here send it, and who is not here.
+        ("/scopej/ads", "evil.example", "none", 401),
+    ] {
+        let (status, reason) = server.raw(&put(path, host, level)).await;
+        assert_eq!(status, want, "{path} {level}: {reason}");
+    }
+    let ads = server.json("/scopej/ads").await;
+    assert_eq!(ads["output_level"], "debug");
+    let kube = server.json("/scopej/kube").await;
+    assert_eq!(kube["output_level"], "info");
+    assert_eq!(server.get("/scopej/nothing").await.0, 404);
 }
