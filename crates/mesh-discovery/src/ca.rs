@@ -48,7 +48,7 @@ pub struct CertificateAuthority {
 /// Where the authority's material lies.
 enum Material {
     Directory(CaDirectory),
-    Cluster(Cluster),
+    Cluster(Box<Cluster>),
 }
 
 /// What somebody has put into the directory goes before what replicas share in the Secret.
@@ -124,7 +124,8 @@ impl CertificateAuthority {
                 .await
             {
                 Ok(authority) => {
-                    return Ok(Self::new(Material::Cluster(cluster), authority, lifetime));
+                    let material = Material::Cluster(Box::new(cluster));
+                    return Ok(Self::new(material, authority, lifetime));
                 }
                 Err(CaError::Secret(error)) if error.is_temporary() => {
                     let reason = with_causes(&CaError::from(error));
