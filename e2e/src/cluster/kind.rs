@@ -216,7 +216,7 @@ echo \"$@\" >> \"$here/asked\"
         ];
         assert_eq!(calls.lines().collect::<Vec<_>>(), want);
         let asked = fs::read_to_string(folder.path().join("asked")).expect("asked");
-        assert_eq!(asked, "get --raw /readyz\n".repeat(2));
+        assert_eq!(asked, "--request-timeout=60s get --raw /readyz\n".repeat(2));
         fs::remove_dir_all(kind.folder.path()).expect("removed");
     }
 
