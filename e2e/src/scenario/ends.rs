@@ -43,7 +43,7 @@ const BEGIN: Duration = Duration::from_millis(1500);
 /// What the old pod asks for itself: requests each second, from a second before its end begins.
 const CALLS: u32 = 50;
 /// How long it does so.
-const CALLS_SECONDS: u32 = 7;
+const CALLS_SECONDS: u32 = 5;
 /// Numbers of one round's requests.
 const ROUND: u64 = 1_000_000;
 /// The application's container.
