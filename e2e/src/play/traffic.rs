@@ -124,16 +124,14 @@ impl<'a> Traffic<'a> {
     /// Tells the load that it is enough; what it says then.
     fn end(&self) -> Result<Report> {
         let name = &self.namespace.name;
-        let tell = ["job/load", "-c", "load", "--", "sh", "-c", "kill -TERM 1"];
-        // The load's end may take this command along, whose result says nothing.
-        let told = self
-            .kubectl
-            .text(&[&["-n", name, "exec"], &tell[..]].concat());
+        let process = pod::process(self.cluster, name, "app=load")?.context("a node")?;
+        let mut kill = self.cluster.on_node("kill").context("a node")?;
+        pod::output(kill.args(["-TERM", &process]))?;
         let over = ["-n", name, "wait", "job/load", "--for=condition=Complete"];
         let patience = ["--timeout=120s"];
         self.kubectl
             .text(&[&over[..], &patience].concat())
-            .with_context(|| format!("the load, which was told to end: {told:?}"))?;
+            .context("the load, which was told to end")?;
         let report = self
             .kubectl
             .text(&["-n", name, "logs", "job/load", "-c", "load"])?;
