@@ -51,7 +51,7 @@ pub(crate) struct Options {
     /// Where our images have been pushed: a registry and a path (provider `kubeconfig`).
     #[arg(long)]
     images: Option<String>,
-    /// Scenarios whose names contain this; `none` plays none.
+    /// Scenarios whose names, or numbers of failure modes such as `f16`, contain this; `none` plays none.
     filter: Option<String>,
 }
 
@@ -71,6 +71,8 @@ enum Provider {
 /// What is played.
 struct Scenario {
     name: &'static str,
+    /// The failure modes that it is about, by their numbers, separated by blanks; a filter may name one.
+    rows: &'static str,
     /// Whether it can be played only where the node is ours alone.
     own_node: bool,
     play: fn(&dyn Cluster, &Form) -> Result<()>,
@@ -85,51 +87,61 @@ struct Form {
 const ALL: &[Scenario] = &[
     Scenario {
         name: "smoke",
+        rows: "",
         own_node: false,
         play: smoke::play,
     },
     Scenario {
         name: "rules",
+        rows: "",
         own_node: false,
         play: rules::play,
     },
     Scenario {
         name: "api-outage",
+        rows: "",
         own_node: true,
         play: outage::play,
     },
     Scenario {
         name: "session",
+        rows: "",
         own_node: false,
         play: session::play,
     },
     Scenario {
         name: "readme",
+        rows: "",
         own_node: false,
         play: readme::play,
     },
     Scenario {
         name: "rollout",
+        rows: "f08 f14",
         own_node: true,
         play: rollout::play,
     },
     Scenario {
         name: "encryption",
+        rows: "",
         own_node: false,
         play: encryption::play,
     },
     Scenario {
         name: "lives",
+        rows: "f48",
         own_node: false,
         play: lives::play,
     },
     Scenario {
         name: "webhook",
+        rows: "f20",
         own_node: false,
         play: webhook::play,
     },
     Scenario {
         name: "certificates",
+        rows: "f16 f17",
         own_node: true,
         play: certificates::play,
     },
@@ -219,7 +231,7 @@ fn chosen(filter: Option<&str>) -> Result<Vec<&'static Scenario>> {
     let filter = filter.unwrap_or_default();
     let chosen: Vec<_> = ALL
         .iter()
-        .filter(|scenario| scenario.name.contains(filter))
+        .filter(|scenario| scenario.name.contains(filter) || scenario.rows.contains(filter))
         .collect();
     if chosen.is_empty() && filter != "none" {
         let names: Vec<_> = ALL.iter().map(|scenario| scenario.name).collect();

@@ -134,13 +134,13 @@ fn nothing_is_lost_and_nothing_arrives_twice() {
 
 #[test]
 #[ignore = "netns: needs root, iptables and iproute2"]
-fn a_pod_ends_in_any_order_and_nothing_is_lost() {
+fn f26_a_pod_ends_in_any_order_and_nothing_is_lost() {
     launcher(&["scenario", "ends"]);
 }
 
 #[test]
 #[ignore = "netns: needs root, iptables, iproute2 and faketime"]
-fn a_wrong_clock_is_not_seen_up_to_two_minutes_and_named_beyond_a_day() {
+fn f19_a_wrong_clock_is_not_seen_up_to_two_minutes_and_named_beyond_a_day() {
     launcher(&["scenario", "clock"]);
 }
 
@@ -158,7 +158,8 @@ fn strangers_are_refused_counted_and_forgotten() {
 
 #[test]
 #[ignore = "netns: needs root, iptables and iproute2"]
-fn a_proxy_neither_loops_nor_relays_and_takes_orders_of_its_pod_alone() {
+fn sec_40_sec_41_sec_42_sec_43_a_proxy_neither_loops_nor_relays_and_takes_orders_of_its_pod_alone()
+{
     launcher(&["scenario", "exposure"]);
 }
 

@@ -127,7 +127,7 @@ fn recorder(directory: &Path) -> (String, std::path::PathBuf) {
 
 #[test]
 #[ignore = "netns: needs root and iptables"]
-fn a_second_run_only_looks() {
+fn f27_a_second_run_only_looks() {
     with_each_variant(|pod, variant| {
         pod.interface(&["fd00::73/64", "10.244.0.73/24"]);
         let args = forced(variant, &[ARTICLE, &["--dual-stack"]].concat());
@@ -172,7 +172,7 @@ fn what_was_written_is_asked_for() {
 
 #[test]
 #[ignore = "netns: needs root and iptables"]
-fn a_fresh_pod_gets_nft_and_one_in_use_what_it_uses() {
+fn f27_a_fresh_pod_gets_nft_and_one_in_use_what_it_uses() {
     in_pod(|pod| {
         pod.apply(ARTICLE);
         assert_eq!(pod.rules("iptables-nft-save"), article());
@@ -217,7 +217,7 @@ fn our_rules_stay_where_they_are_unless_forced_elsewhere() {
 
 #[test]
 #[ignore = "netns: needs root and iptables"]
-fn other_flags_replace_the_rules() {
+fn f27_other_flags_replace_the_rules() {
     with_each_variant(|pod, variant| {
         let save = format!("iptables-{variant}-save");
         let tproxy = words("-m TPROXY -c eth1 -b 80 -i * --drop-invalid");
@@ -253,7 +253,7 @@ fn ipv6_article() -> String {
 
 #[test]
 #[ignore = "netns: needs root and iptables"]
-fn ipv6_follows_the_pods_addresses() {
+fn f27_ipv6_follows_the_pods_addresses() {
     let first = |pod: &Pod, args: &[&str], rules: &str, address: bool| {
         pod.apply(&[ARTICLE, args].concat());
         assert_eq!(pod.rules("iptables-nft-save"), article());

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_audited_files_except_themselves() {
+    fn sec_63_only_audited_files_except_themselves() {
         let text = format!("#![expect({EXCEPTION}, reason = \"fast\")]\n");
         for (file, expected) in [("crates/x/src/a.rs", 1), (AUDITED[0], 0)] {
             let mut errors = Vec::new();
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crate_without_the_lints_is_named() {
+    fn sec_63_a_crate_without_the_lints_is_named() {
         let manifest = Path::new("crates/x/Cargo.toml");
         let with = "[package]\nname = \"x\"\n\n[lints]\nworkspace = true\n";
         for (text, expected) in [(with, 0), ("[package]\nname = \"x\"\n", 1)] {

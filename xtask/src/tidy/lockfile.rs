@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn crates_come_from_crates_io_and_have_a_checksum() {
+    fn sec_63_crates_come_from_crates_io_and_have_a_checksum() {
         let ours = "\n[[package]]\nname = \"mesh-x\"\nversion = \"0.1.0\"\n";
         let sum = "0".repeat(64);
         let theirs =
