@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::net::UdpSocket;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::Instant;
 
 #[path = "netns/pod.rs"]
 mod pod;
@@ -39,7 +40,7 @@ const LEFTOVERS: &[&str] = &[
 
 #[test]
 #[ignore = "netns: needs root and iptables"]
-fn every_leftover_is_repaired() {
+fn f27_every_leftover_is_repaired() {
     for leftover in LEFTOVERS {
         with_each_variant(|pod, variant| {
             pod.restore(&format!("iptables-{variant}-restore"), leftover);
@@ -59,7 +60,7 @@ fn every_leftover_is_repaired() {
 
 #[test]
 #[ignore = "netns: needs root and iptables"]
-fn every_leftover_is_removed() {
+fn f27_every_leftover_is_removed() {
     with_each_variant(|pod, variant| {
         for leftover in LEFTOVERS {
             pod.restore(&format!("iptables-{variant}-restore"), leftover);
@@ -90,7 +91,7 @@ fn is_ours(line: &str) -> bool {
 
 #[test]
 #[ignore = "netns: needs root and iptables"]
-fn what_others_have_written_stays_and_removing_leaves_no_trace() {
+fn f27_what_others_have_written_stays_and_removing_leaves_no_trace() {
     with_each_variant(|pod, variant| {
         let (restore, save) = (
             format!("iptables-{variant}-restore"),
@@ -125,7 +126,7 @@ fn what_others_have_written_stays_and_removing_leaves_no_trace() {
 
 #[test]
 #[ignore = "netns: needs root and iptables"]
-fn removing_twice_is_removing_once() {
+fn f27_removing_twice_is_removing_once() {
     in_pod(|pod| {
         pod.apply(&["--cleanup-only"]);
         assert_eq!(
@@ -142,23 +143,30 @@ fn removing_twice_is_removing_once() {
     });
 }
 
-/// Kills runs at any point of their few milliseconds, then runs once more. With `MESH_LONG` in the environment: 200 rounds.
+/// Kills runs at any point of their few milliseconds, then runs once more. With `MESH_LONG` in the environment: 200 rounds of
+/// three kills each.
 #[test]
 #[ignore = "netns: needs root and iptables"]
-fn a_killed_run_is_completed_by_the_next() {
+fn f28_a_killed_run_is_completed_by_the_next() {
     let rounds = std::env::var_os("MESH_LONG").map_or(24, |_| 200);
-    for (round, variant) in (0u64..rounds).zip(VARIANTS.iter().cycle()) {
-        in_pod(|pod| {
-            let all = words("-b * -i * -m TPROXY --drop-invalid --reconcile");
+    let all = words("-b * -i * -m TPROXY --drop-invalid --reconcile");
+    let whole = in_pod(|pod| {
+        let begin = Instant::now();
+        pod.apply(&all);
+        begin.elapsed()
+    });
+    let mut killed = 0;
+    for (round, variant) in (0u32..rounds).zip(VARIANTS.iter().cycle()) {
+        killed += in_pod(|pod| {
+            let mut killed = 0;
             for (kill, args) in [&all[..], ARTICLE, &all[..]].into_iter().enumerate() {
                 let args = [args, &["--force-iptables-binary", variant]].concat();
                 let mut run = pod.start(&args);
-                // Spread over the length of a run; a run that is through already is fine too.
-                sleep(Duration::from_micros(
-                    (round * 2_300 + kill as u64 * 7_700) % 45_000,
-                ));
+                // Anywhere in the length of a run, and a little later: the golden ratio comes near no point twice.
+                let number = f64::from(round * 3 + kill as u32);
+                sleep(whole.mul_f64((number * 0.618_034).fract() * 1.1));
                 run.kill().unwrap();
-                run.wait().unwrap();
+                killed += u32::from(run.wait().unwrap().signal() == Some(9));
             }
             pod.apply(&[ARTICLE, &["--force-iptables-binary", variant]].concat());
             let rules = pod.rules(&format!("iptables-{variant}-save"));
@@ -171,8 +179,14 @@ fn a_killed_run_is_completed_by_the_next() {
                 article().matches("-A ").count(),
                 "{rules}"
             );
+            killed
         });
     }
+    println!(
+        "{killed} of {} runs were cut short, of {whole:?} each",
+        rounds * 3
+    );
+    assert!(killed > rounds, "only {killed} runs were cut short");
 }
 
 #[test]
