@@ -94,7 +94,7 @@ fn the_proxys_user_is_a_warning_and_a_refusal_where_that_is_wanted() {
 }
 
 #[test]
-fn anything_but_the_creation_of_a_pod_is_refused_with_a_hint() {
+fn sec_61_anything_but_the_creation_of_a_pod_is_refused_with_a_hint() {
     let base = review(pod());
     let changes = [
         (
@@ -121,7 +121,7 @@ fn anything_but_the_creation_of_a_pod_is_refused_with_a_hint() {
 }
 
 #[test]
-fn what_is_no_review_is_told_so() {
+fn sec_61_what_is_no_review_is_told_so() {
     let mut empty = review(pod());
     empty["request"] = Value::Null;
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
@@ -142,7 +142,7 @@ fn what_is_no_review_is_told_so() {
 }
 
 #[test]
-fn a_malformed_review_is_answered_as_long_as_its_question_has_a_uid() {
+fn sec_61_a_malformed_review_is_answered_as_long_as_its_question_has_a_uid() {
     let changes = [
         ("/apiVersion", json!("admission.k8s.io/v1beta1"), "v1beta1"),
         ("/apiVersion", json!("else/v1"), "else/v1"),
