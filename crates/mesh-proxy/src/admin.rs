@@ -27,7 +27,7 @@ mod listeners; //       /listeners
 mod logging; //         /logging
 mod names; //           /debug/ndsz
 mod server_info; //     /server_info, /memory, /runtime, /hot_restart_version
-mod scrape; //          metrics of the pod, all in one
+pub(crate) mod scrape; // metrics of the pod, all in one
 mod stats; //           /stats
 
 pub use application::Application;

@@ -1,7 +1,7 @@
 //! Metrics of the pod, all in one: the proxy's, the agent's part of it, and the application's own.
 
 use super::{Facts, application::Pages, reply::Reply};
-use crate::telemetry::exposition;
+use crate::{identity::Status, telemetry::exposition};
 use http::HeaderMap;
 use std::{
     io::{self, Write},
@@ -62,9 +62,8 @@ fn patience(incoming: &HeaderMap) -> Duration {
     waits.map_or(PATIENCE, |waits| waits.mul_f64(0.8).min(PATIENCE))
 }
 
-/// What Istio's agent counts of certificates and of DNS.
-fn agent(facts: &Facts) -> String {
-    let status = facts.identity.borrow().clone();
+/// What Istio's agent counts of certificates: the one in force has ended where 0 seconds are left, and its renewal fails.
+pub(crate) fn certificate(status: &Status) -> String {
     let left = |end: SystemTime| end.duration_since(SystemTime::now()).unwrap_or_default();
     let expiry = status.not_after.map(|end| {
         let name = "istio_agent_cert_expiry_seconds";
@@ -76,13 +75,18 @@ fn agent(facts: &Facts) -> String {
         ("istio_agent_certificate_failures_total", status.failures),
     ];
     let counted = counted.map(|(name, value)| format!("# TYPE {name} counter\n{name} {value}\n"));
+    expiry.into_iter().chain(counted).collect()
+}
+
+/// The same, and what it counts of the application's page and of DNS.
+fn agent(facts: &Facts) -> String {
+    let certificate = certificate(&facts.identity.borrow());
     let failures = facts.application.scrape_failures();
     let name = "istio_agent_scrape_failures_total";
     let failures = format!("# TYPE {name} counter\n{name}{{type=\"application\"}} {failures}\n");
     let dns = facts.settings.captures_dns;
     let dns = dns.then(|| facts.shared.dns.counters.exposition());
-    let counted = counted.into_iter().chain([failures]);
-    expiry.into_iter().chain(counted).chain(dns).collect()
+    [certificate, failures].into_iter().chain(dns).collect()
 }
 
 #[cfg(test)]

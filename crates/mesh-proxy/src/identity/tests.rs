@@ -1,5 +1,7 @@
 //! Against a scripted authority over loopback.
 
+mod outage; // the authority is away for longer than a certificate lives
+
 use super::{
     fake_ca::{Answer, FakeCa, FakeServer, Root, serve, serve_until},
     *,

@@ -1,5 +1,7 @@
 //! Against a scripted control plane over loopback, with a data path that only writes down what it is told.
 
+mod broken; // a control plane that is hostile or broken
+
 use super::{
     fake_ads::{FakeAds, FakeStream, raw, wire},
     *,
@@ -284,7 +286,7 @@ async fn names_are_asked_for_where_dns_is_captured() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_executed_is_refused_and_the_old_one_stays() {
+async fn sec_60_what_cannot_be_executed_is_refused_and_the_old_one_stays() {
     let root = Root::new("a");
     let ads = FakeAds::serve(&root).await;
     let running = Running::start(&root, ads.server.port);
