@@ -1,9 +1,7 @@
 //! Arbitrary outlier detection.
 
 use super::duration;
-use mesh_model::cluster::{
-    Consecutive, FailurePercentage, OutlierDetection, Percent, SuccessRate,
-};
+use mesh_model::cluster::{Consecutive, FailurePercentage, OutlierDetection, Percent, SuccessRate};
 use proptest::{option, prelude::*};
 use std::time::Duration;
 

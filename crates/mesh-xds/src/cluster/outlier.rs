@@ -7,9 +7,7 @@ use crate::{
         google::protobuf::{BoolValue, Duration as WireDuration, UInt32Value},
     },
 };
-use mesh_model::cluster::{
-    Consecutive, FailurePercentage, OutlierDetection, Percent, SuccessRate,
-};
+use mesh_model::cluster::{Consecutive, FailurePercentage, OutlierDetection, Percent, SuccessRate};
 use std::time::Duration;
 
 /// All is written, defaults too: what is meant does not depend on who reads it.
@@ -63,7 +61,7 @@ pub(super) fn decode(mut wire: Wire, at: &At<'_>) -> Option<OutlierDetection> {
         read.map(|percent| percent.unwrap_or(default))
     };
     let positive = |name: &str, wire: &mut Option<WireDuration>, default: Duration| {
-        let read = at.optional(name, wire.take(), decode_positive);
+        let read = at.optional(name, wire.take(), decode::positive);
         read.map(|duration| duration.unwrap_or(default))
     };
     macro_rules! consecutive {
@@ -86,7 +84,7 @@ pub(super) fn decode(mut wire: Wire, at: &At<'_>) -> Option<OutlierDetection> {
     let base = &mut wire.base_ejection_time;
     let base_ejection_time = positive("base_ejection_time", base, default.base_ejection_time);
     let max = wire.max_ejection_time.take();
-    let max_ejection_time = at.optional("max_ejection_time", max, decode_positive);
+    let max_ejection_time = at.optional("max_ejection_time", max, decode::positive);
     let jitter = wire.max_ejection_time_jitter.take();
     let jitter = at.optional("max_ejection_time_jitter", jitter, decode::duration);
     let max_ejection_percent = percent!(max_ejection_percent, default.max_ejection_percent);
@@ -163,11 +161,4 @@ fn decode_percent(wire: UInt32Value, at: &At<'_>) -> Option<Percent> {
     let value = wire.inner();
     let percent = u8::try_from(value).ok().and_then(Percent::new);
     percent.or_else(|| at.refuse(format!("{value} is over 100")))
-}
-
-fn decode_positive(wire: WireDuration, at: &At<'_>) -> Option<Duration> {
-    match decode::duration(wire, at)? {
-        Duration::ZERO => at.refuse("must be over zero"),
-        duration => Some(duration),
-    }
 }

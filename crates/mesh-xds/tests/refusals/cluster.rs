@@ -19,7 +19,7 @@ fn a_cluster_is_understood_in_full_or_refused() -> Result<()> {
             (
                 "/outlier_detection",
                 json!({"interval": "0s"}),
-                "outlier_detection.interval: must be over zero",
+                "outlier_detection.interval: must be above zero",
             ),
             (
                 "/outlier_detection",

@@ -15,9 +15,7 @@ use tokio::time::sleep;
 const S: Duration = Duration::from_secs(1);
 
 fn addresses(count: u8) -> Vec<SocketAddr> {
-    (1..=count)
-        .map(|n| ([10, 0, 0, n], 80).into())
-        .collect()
+    (1..=count).map(|n| ([10, 0, 0, n], 80).into()).collect()
 }
 
 /// As Istio writes it, for so many hosts.
@@ -139,7 +137,7 @@ async fn ejections_grow_longer_up_to_the_longest_and_are_forgiven() {
 async fn no_more_are_ejected_than_may_be() {
     let kept = Kept::of(4, |_| ());
     for number in 1..=3 {
-        kept.put(number, 5, Outcome::Failed).await;
+        kept.put(number, 5, Outcome::Answered(500)).await;
     }
     assert_eq!(kept.picked(), [3, 4].into());
     assert_eq!(kept.counter("ejections_overflow"), 1);
