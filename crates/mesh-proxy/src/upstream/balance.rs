@@ -155,9 +155,7 @@ mod tests {
     fn counts(endpoints: &Endpoints, picks: u32) -> HashMap<u16, u32> {
         let mut counts = HashMap::new();
         for _ in 0..picks {
-            let picked = endpoints
-                .pick(&Pick::default())
-                .expect("an endpoint");
+            let picked = endpoints.pick(&Pick::default()).expect("an endpoint");
             *counts.entry(picked.host.address.port()).or_default() += 1;
         }
         counts
@@ -213,15 +211,9 @@ mod tests {
             ..endpoint(1)
         };
         let weighted = plain(LbPolicy::RoundRobin, vec![heavy, endpoint(2)]);
-        assert_eq!(
-            counts(&weighted, 40),
-            [(1, 30), (2, 10)].into()
-        );
+        assert_eq!(counts(&weighted, 40), [(1, 30), (2, 10)].into());
         let equal = plain(LbPolicy::RoundRobin, vec![endpoint(1), endpoint(2)]);
-        assert_eq!(
-            counts(&equal, 40),
-            [(1, 20), (2, 20)].into()
-        );
+        assert_eq!(counts(&equal, 40), [(1, 20), (2, 20)].into());
     }
 
     #[test]
@@ -231,10 +223,16 @@ mod tests {
             ..endpoint(port)
         };
         // 1.4 * 3/4 covers all: no panic.
-        let mostly = plain(LbPolicy::Random, vec![endpoint(1), endpoint(2), endpoint(3), sick(4)]);
+        let mostly = plain(
+            LbPolicy::Random,
+            vec![endpoint(1), endpoint(2), endpoint(3), sick(4)],
+        );
         assert!(!counts(&mostly, 300).contains_key(&4));
         // One of four is below 50 %: all are used.
-        let few = plain(LbPolicy::Random, vec![endpoint(1), sick(2), sick(3), sick(4)]);
+        let few = plain(
+            LbPolicy::Random,
+            vec![endpoint(1), sick(2), sick(3), sick(4)],
+        );
         assert_eq!(counts(&few, 300).len(), 4);
         // Without panic none are used.
         let never = Layout {
@@ -261,10 +259,7 @@ mod tests {
             locality_weighted: true,
             ..layout(LbPolicy::LeastRequest)
         };
-        let counts = counts(
-            &Endpoints::new(all, weights, layout),
-            2000,
-        );
+        let counts = counts(&Endpoints::new(all, weights, layout), 2000);
         assert!((1450..1750).contains(&counts[&1]), "{counts:?}");
         assert!(!counts.contains_key(&3));
     }

@@ -144,11 +144,14 @@ impl Endpoints {
             let mut end = 0;
             let tables = (0..).zip(&priorities).map(|(i, priority)| {
                 let all_of_it = panics(i);
-                let chosen = (0u32..).zip(&all).filter(|(_, e)| {
-                    e.priority == *priority && (all_of_it || e.is_healthy())
-                });
+                let chosen = (0u32..)
+                    .zip(&all)
+                    .filter(|(_, e)| e.priority == *priority && (all_of_it || e.is_healthy()));
                 end += loads.healthy[i] + loads.degraded[i];
-                (end, table(&chosen.collect::<Vec<_>>(), &all, &weights, layout))
+                (
+                    end,
+                    table(&chosen.collect::<Vec<_>>(), &all, &weights, layout),
+                )
             });
             return Self {
                 tables: Some(tables.collect()),

@@ -30,7 +30,10 @@ fn murmur2(bytes: &[u8]) -> u64 {
         hash = (hash ^ mix(word).wrapping_mul(MULTIPLIER)).wrapping_mul(MULTIPLIER);
     }
     if !rest.is_empty() {
-        let last = rest.iter().rev().fold(0u64, |word, byte| word << 8 | u64::from(*byte));
+        let last = rest
+            .iter()
+            .rev()
+            .fold(0u64, |word, byte| word << 8 | u64::from(*byte));
         hash = (hash ^ last).wrapping_mul(MULTIPLIER);
     }
     mix(mix(hash).wrapping_mul(MULTIPLIER))
@@ -46,8 +49,16 @@ mod tests {
         for (text, want_xx, want_murmur) in [
             ("foo", 3_728_699_739_546_630_719, 9_631_199_822_919_835_226),
             ("bar", 5_234_164_152_756_840_025, 11_474_628_671_133_349_555),
-            ("foo\nbar", 8_917_841_378_505_826_757, 16_306_510_975_912_980_159),
-            ("lyft", 4_400_747_396_090_729_504, 12_847_078_931_730_529_320),
+            (
+                "foo\nbar",
+                8_917_841_378_505_826_757,
+                16_306_510_975_912_980_159,
+            ),
+            (
+                "lyft",
+                4_400_747_396_090_729_504,
+                12_847_078_931_730_529_320,
+            ),
             ("", 17_241_709_254_077_376_921, 6_142_509_188_972_423_790),
         ] {
             assert_eq!(xx(text.as_bytes(), 0), want_xx, "{text}");

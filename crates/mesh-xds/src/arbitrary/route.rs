@@ -2,9 +2,9 @@
 
 use super::{duration, filter, matcher, word};
 use mesh_model::route::{
-    AppendAction, DirectResponse, Forward, HashBy, HashCookie, HashPolicy, HeaderAdd, HeaderMutations, MaxStreamDuration,
-    PathMatch, RetryOn, RetryPolicy, Route, RouteAction, RouteConfiguration, RouteMatch, Target,
-    VirtualHost, WeightedCluster,
+    AppendAction, DirectResponse, Forward, HashBy, HashCookie, HashPolicy, HeaderAdd,
+    HeaderMutations, MaxStreamDuration, PathMatch, RetryOn, RetryPolicy, Route, RouteAction,
+    RouteConfiguration, RouteMatch, Target, VirtualHost, WeightedCluster,
 };
 use proptest::{collection, option, prelude::*};
 use std::time::Duration;

@@ -62,14 +62,18 @@ pub(super) fn decode(wire: &mut Wire, at: &At<'_>) -> Option<LbPolicy> {
         WirePolicy::Random => Some(LbPolicy::Random),
         WirePolicy::ClusterProvided => Some(LbPolicy::ClusterProvided),
         WirePolicy::RingHash => {
-            let config = wire.lb_config.take_if(|c| matches!(c, LbConfig::RingHashLbConfig(_)));
+            let config = wire
+                .lb_config
+                .take_if(|c| matches!(c, LbConfig::RingHashLbConfig(_)));
             let Some(LbConfig::RingHashLbConfig(config)) = config else {
                 return Some(LbPolicy::RingHash(RingHash::default()));
             };
             decode_ring(config, &at.field("ring_hash_lb_config")).map(LbPolicy::RingHash)
         }
         WirePolicy::Maglev => {
-            let config = wire.lb_config.take_if(|c| matches!(c, LbConfig::MaglevLbConfig(_)));
+            let config = wire
+                .lb_config
+                .take_if(|c| matches!(c, LbConfig::MaglevLbConfig(_)));
             let Some(LbConfig::MaglevLbConfig(config)) = config else {
                 let table_size = DEFAULT_MAGLEV_TABLE;
                 return Some(LbPolicy::Maglev { table_size });
@@ -116,15 +120,17 @@ fn decode_size(wire: UInt64Value, at: &At<'_>) -> Option<u32> {
 
 fn decode_maglev(mut wire: MaglevLbConfig, at: &At<'_>) -> Option<LbPolicy> {
     let size = wire.table_size.take();
-    let size = at.optional("table_size", size, |wire: UInt64Value, at| {
-        match u32::try_from(wire.value) {
+    let size = at.optional(
+        "table_size",
+        size,
+        |wire: UInt64Value, at| match u32::try_from(wire.value) {
             Ok(size) if size > LARGEST_MAGLEV_TABLE => {
                 at.refuse(format!("is over {LARGEST_MAGLEV_TABLE}"))
             }
             Ok(size) if is_prime(size) => Some(size),
             _ => at.refuse(format!("{} is no prime", wire.value)),
-        }
-    });
+        },
+    );
     at.finish(wire);
     Some(LbPolicy::Maglev {
         table_size: size?.unwrap_or(DEFAULT_MAGLEV_TABLE),

@@ -75,7 +75,9 @@ fn decode_header(mut wire: Header, at: &At<'_>) -> Option<HashBy> {
 
 fn decode_cookie(mut wire: Cookie, at: &At<'_>) -> Option<HashBy> {
     let name = take(&mut wire.name);
-    let name = at.text("name", name).and_then(|name| token(name, &at.field("name")));
+    let name = at
+        .text("name", name)
+        .and_then(|name| token(name, &at.field("name")));
     let ttl = at.optional("ttl", wire.ttl.take(), decode::duration);
     let path = attribute(take(&mut wire.path), &at.field("path"));
     let attributes = at.list("attributes", take(&mut wire.attributes), decode_attribute);

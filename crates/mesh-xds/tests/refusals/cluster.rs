@@ -48,8 +48,13 @@ fn a_cluster_is_understood_in_full_or_refused() -> Result<()> {
             ),
             (
                 "/lb_policy",
-                json!("MAGLEV"),
-                "lb_policy: this proxy does not execute MAGLEV",
+                json!("LOAD_BALANCING_POLICY_CONFIG"),
+                "lb_policy: this proxy does not execute LOAD_BALANCING_POLICY_CONFIG",
+            ),
+            (
+                "/maglev_lb_config",
+                json!({"table_size": 11}),
+                &format!("lb_config: {NOT_EXECUTED}"),
             ),
             (
                 "/lb_policy",

@@ -95,8 +95,18 @@ fn a_route_table_is_understood_in_full_or_refused() -> Result<()> {
             ),
             (
                 &format!("{route}/route/hash_policy"),
-                json!([{}]),
-                &format!("{at}.route.hash_policy: {NOT_EXECUTED}"),
+                json!([{"filter_state": {"key": "x"}}]),
+                &format!("{at}.route.hash_policy[0].filter_state: this proxy keeps no such state"),
+            ),
+            (
+                &format!("{route}/route/hash_policy"),
+                json!([{"header": {"header_name": "x", "regex_rewrite": {}}}]),
+                &format!("{at}.route.hash_policy[0].header.regex_rewrite: {NOT_EXECUTED}"),
+            ),
+            (
+                &format!("{route}/route/hash_policy"),
+                json!([{"cookie": {"name": "a;b"}}]),
+                &format!("{at}.route.hash_policy[0].cookie.name: \"a;b\" cannot stand in a cookie"),
             ),
             (
                 &format!("{route}/route/prefix_rewrite"),

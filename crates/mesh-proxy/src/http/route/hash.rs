@@ -191,12 +191,19 @@ mod tests {
             name: "user".into(),
             ttl: ttl.map(Duration::from_secs),
             path: "/a".into(),
-            attributes: vec![("SameSite".into(), "Lax".into()), ("Secure".into(), String::new())],
+            attributes: vec![
+                ("SameSite".into(), "Lax".into()),
+                ("Secure".into(), String::new()),
+            ],
         }))
     }
 
     /// The hash of a request with these headers, and the cookies that are given.
-    fn hash(policies: &[HashPolicy], uri: &str, headers: &[(&str, &str)]) -> (Option<u64>, Vec<String>) {
+    fn hash(
+        policies: &[HashPolicy],
+        uri: &str,
+        headers: &[(&str, &str)],
+    ) -> (Option<u64>, Vec<String>) {
         let mut parts = parts(uri);
         for (name, value) in headers {
             let name: http::HeaderName = name.parse().expect("a name");

@@ -1,6 +1,8 @@
 //! A route table, compiled.
 
-use super::{hash::HashPolicies, host::HostIndex, matches::Matches, overrides::Overrides, target::Target};
+use super::{
+    hash::HashPolicies, host::HostIndex, matches::Matches, overrides::Overrides, target::Target,
+};
 use crate::{
     http::{matching::RequestHead, mutations::Mutations},
     telemetry::substitution::InvalidFormat,
