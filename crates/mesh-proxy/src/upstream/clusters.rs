@@ -12,14 +12,14 @@ use crate::{
     slot::{Slot, Slots},
     tls::Secrets,
 };
+use ejection::Sweeps;
 use mesh_model::{
     ClusterName,
     cluster::{self, Discovery},
     endpoint::ClusterLoadAssignment,
 };
-use parking_lot::Mutex;
-use ejection::Sweeps;
 use names::Names;
+use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, HashMap},
     net::SocketAddr,
@@ -84,14 +84,17 @@ impl Clusters {
     /// Adds or changes a cluster.
     pub fn apply(&self, model: cluster::Cluster, secrets: &Secrets) -> Warmth {
         let mut state = self.state.lock();
-        let entry = state.entries.entry(model.name.clone()).or_insert_with(|| Entry {
-            slot: self.slots.slot(&model.name),
-            active: None,
-            warming: None,
-            hosts: HashMap::new(),
-            sweeps: Sweeps::begin(),
-            sweep_at: None,
-        });
+        let entry = state
+            .entries
+            .entry(model.name.clone())
+            .or_insert_with(|| Entry {
+                slot: self.slots.slot(&model.name),
+                active: None,
+                warming: None,
+                hosts: HashMap::new(),
+                sweeps: Sweeps::begin(),
+                sweep_at: None,
+            });
         let latest = entry.warming.as_ref().or(entry.active.as_ref());
         let had_names = latest.is_some_and(|latest| has_names(latest));
         if latest.is_none_or(|latest| latest.model != model) {
@@ -106,6 +109,9 @@ impl Clusters {
         }
         let State { entries, known } = &mut *state;
         let warmth = entries.get_mut(&name).map(|entry| entry.settle(known));
+        if has_names {
+            state.review_names();
+        }
         self.reports.look();
         warmth.unwrap_or(Warmth::Warm)
     }

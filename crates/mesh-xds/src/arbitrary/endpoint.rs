@@ -39,11 +39,9 @@ fn of<A: Debug, S: Strategy<Value = A>>(
     address: impl Fn() -> S,
 ) -> impl Strategy<Value = ClusterLoadAssignment<A>> {
     let localities = collection::vec(locality_endpoints(address()), 0..3);
-    (word(), localities).prop_map(|(cluster, localities)| {
-        ClusterLoadAssignment {
-            cluster: cluster.into(),
-            localities,
-        }
+    (word(), localities).prop_map(|(cluster, localities)| ClusterLoadAssignment {
+        cluster: cluster.into(),
+        localities,
     })
 }
 
@@ -75,9 +73,7 @@ fn locality() -> impl Strategy<Value = Locality> {
     })
 }
 
-fn endpoint<A: Debug>(
-    address: impl Strategy<Value = A>,
-) -> impl Strategy<Value = Endpoint<A>> {
+fn endpoint<A: Debug>(address: impl Strategy<Value = A>) -> impl Strategy<Value = Endpoint<A>> {
     (
         address,
         prop::sample::select(vec![

@@ -14,9 +14,7 @@ use crate::{
         extensions::network::dns_resolver::cares::v3::CaresDnsResolverConfig,
     },
 };
-use mesh_model::cluster::{
-    DEFAULT_DNS_REFRESH, DnsDiscovery, DnsKind, LookupFamily,
-};
+use mesh_model::cluster::{DEFAULT_DNS_REFRESH, DnsDiscovery, DnsKind, LookupFamily};
 use prost::Name;
 use std::{mem::take, time::Duration};
 
@@ -58,12 +56,14 @@ pub(super) fn decode(wire: &mut Wire, kind: DnsKind, at: &At<'_>) -> Option<DnsD
     let listed = wire.load_assignment.take();
     let endpoints = at.required("load_assignment", listed, endpoint::decode_named);
     let refresh = wire.dns_refresh_rate.take();
-    let refresh = at.optional("dns_refresh_rate", refresh, |wire, at| {
-        match decode::duration(wire, at)? {
+    let refresh = at.optional(
+        "dns_refresh_rate",
+        refresh,
+        |wire, at| match decode::duration(wire, at)? {
             short if short < SHORTEST_REFRESH => at.refuse("is less than a millisecond"),
             duration => Some(duration),
-        }
-    });
+        },
+    );
     let failure = wire.dns_failure_refresh_rate.take();
     let failure = at.optional("dns_failure_refresh_rate", failure, decode_rate);
     let jitter = at.optional("dns_jitter", wire.dns_jitter.take(), decode::duration);
@@ -96,16 +96,16 @@ pub(super) fn decode(wire: &mut Wire, kind: DnsKind, at: &At<'_>) -> Option<DnsD
 }
 
 fn decode_rate(mut wire: RefreshRate, at: &At<'_>) -> Option<(Duration, Duration)> {
-    let positive = |wire, at: &At<'_>| match decode::duration(wire, at)? {
-        Duration::ZERO => at.refuse("must be over zero"),
-        duration => Some(duration),
-    };
-    let base = at.required("base_interval", wire.base_interval.take(), positive);
-    let max = at.optional("max_interval", wire.max_interval.take(), positive);
+    let base = wire.base_interval.take();
+    let base = at.required("base_interval", base, decode::positive);
+    let max = wire.max_interval.take();
+    let max = at.optional("max_interval", max, decode::positive);
     at.finish(wire);
     let base = base?;
     match max?.unwrap_or(base.saturating_mul(LONGEST_FAILURE)) {
-        max if max < base => at.field("max_interval").refuse("is less than base_interval"),
+        max if max < base => at
+            .field("max_interval")
+            .refuse("is less than base_interval"),
         max => Some((base, max)),
     }
 }

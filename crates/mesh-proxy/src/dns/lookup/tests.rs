@@ -93,7 +93,11 @@ async fn names_are_asked_of_the_pods_servers() {
         ("missing.test", V4Only, None),
         ("loop.test", V4Only, None),
     ] {
-        assert_eq!(found(&lookups, host, family).await, want, "{host} {family:?}");
+        assert_eq!(
+            found(&lookups, host, family).await,
+            want,
+            "{host} {family:?}"
+        );
     }
 }
 

@@ -170,7 +170,10 @@ impl Names {
         let soonest = known.asked_at.map_or_else(Instant::now, |at| at + SHORTEST);
         // Too far to be said: never.
         let due = Instant::now().checked_add(pause);
-        known.due = Some(due.unwrap_or(soonest + Duration::from_secs(86_400)).max(soonest));
+        known.due = Some(
+            due.unwrap_or(soonest + Duration::from_secs(86_400))
+                .max(soonest),
+        );
         changed || is_first
     }
 

@@ -137,5 +137,7 @@ impl State {
             }
             entry.settle(&self.known);
         }
+        // What a cluster had before may have gone.
+        self.review_names();
     }
 }

@@ -60,7 +60,9 @@ impl Script {
     fn pauses(&self) -> Vec<u64> {
         let asked = self.asked.lock().split_off(0);
         let pairs = asked.windows(2);
-        pairs.map(|pair| (pair[1].1 - pair[0].1).as_secs()).collect()
+        pairs
+            .map(|pair| (pair[1].1 - pair[0].1).as_secs())
+            .collect()
     }
 }
 
@@ -125,9 +127,10 @@ impl Kept {
 async fn a_cluster_is_warm_once_its_names_were_looked_up() {
     let kept = Kept::start();
     kept.script.answers(&[2, 1], 30);
-    let applied = kept
-        .clusters
-        .apply(model("c", dns(DnsKind::Strict, &["a.test"])), &Secrets::default());
+    let applied = kept.clusters.apply(
+        model("c", dns(DnsKind::Strict, &["a.test"])),
+        &Secrets::default(),
+    );
     assert_eq!(applied, Warmth::WaitsForNames);
     sleep(Duration::from_millis(1)).await;
     assert_eq!(kept.hosts("c"), Some(vec![1, 2]), "all addresses");
@@ -137,13 +140,20 @@ async fn a_cluster_is_warm_once_its_names_were_looked_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_name_that_cannot_be_looked_up_leaves_a_cluster_without_endpoints_and_an_address_needs_no_query() {
+async fn a_name_that_cannot_be_looked_up_leaves_a_cluster_without_endpoints_and_an_address_needs_no_query()
+ {
     let kept = Kept::start();
     kept.apply("c", dns(DnsKind::Strict, &["a.test"])).await;
     assert_eq!(kept.hosts("c"), Some(vec![]));
     kept.apply("d", dns(DnsKind::Strict, &["10.0.0.9"])).await;
     assert_eq!(kept.hosts("d"), Some(vec![9]));
-    assert!(kept.script.asked.lock().iter().all(|(name, _)| name == "a.test"));
+    assert!(
+        kept.script
+            .asked
+            .lock()
+            .iter()
+            .all(|(name, _)| name == "a.test")
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -176,11 +186,17 @@ async fn answers_are_kept_as_long_as_they_say_but_a_name_is_asked_for_once_a_sec
     kept.apply("c", ours).await;
     sleep(5 * S).await;
     let pauses = kept.script.pauses();
-    assert!(pauses.len() <= 6 && pauses[1..].iter().all(|p| *p >= 1), "{pauses:?}");
+    assert!(
+        pauses.len() <= 6 && pauses[1..].iter().all(|p| *p >= 1),
+        "{pauses:?}"
+    );
     kept.clusters.remove(&"c".into());
     kept.script.pauses();
     sleep(60 * S).await;
-    assert!(kept.script.asked.lock().len() <= 1, "nobody uses it any more");
+    assert!(
+        kept.script.asked.lock().len() <= 1,
+        "nobody uses it any more"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -222,7 +238,11 @@ async fn hosts_outlive_answers_and_a_single_endpoint_stays_where_it_is() {
     kept.script.answers(&[2, 1], 10);
     sleep(11 * S).await;
     assert_eq!((host("s").id, host("l").id), (strict.id, logical.id));
-    assert_eq!(kept.clusters.slot(&"s".into()).version(), version, "only turned around");
+    assert_eq!(
+        kept.clusters.slot(&"s".into()).version(),
+        version,
+        "only turned around"
+    );
     kept.script.answers(&[2], 10);
     sleep(11 * S).await;
     assert!(strict.is_removed() && logical.is_removed());
