@@ -16,7 +16,7 @@ pub use outlier::{Consecutive, FailurePercentage, OutlierDetection, SuccessRate}
 pub use transport::{Transport, TransportMatch};
 
 use crate::{ClusterName, endpoint::ClusterLoadAssignment};
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, num::NonZeroU32, time::Duration};
 
 /// How long Envoy lets a connection take where nothing is set.
 pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -48,6 +48,8 @@ pub struct Cluster {
     pub http_protocol: UpstreamHttp,
     /// Idle time after which a pooled connection is closed; `None`: Envoy's 1 h.
     pub idle_timeout: Option<Duration>,
+    /// Requests after which a pooled connection takes no more; `None`: no limit.
+    pub max_requests_per_connection: Option<NonZeroU32>,
     /// Source address of connections (Envoy `upstream_bind_config`).
     pub source_address: Option<IpAddr>,
     /// The services that the cluster stands for (metadata `istio.services`), for metrics and tools.
@@ -70,6 +72,7 @@ impl Cluster {
             transport: Transport::default(),
             http_protocol: UpstreamHttp::default(),
             idle_timeout: None,
+            max_requests_per_connection: None,
             source_address: None,
             services: Vec::new(),
         }

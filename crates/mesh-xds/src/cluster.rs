@@ -21,7 +21,9 @@ use crate::{
     sorted, tls,
 };
 use bytes::Bytes;
-use mesh_model::cluster::{Cluster, Discovery, DEFAULT_CONNECT_TIMEOUT, Limits, Transport, TransportMatch};
+use mesh_model::cluster::{
+    Cluster, DEFAULT_CONNECT_TIMEOUT, Discovery, Limits, Transport, TransportMatch,
+};
 use prost::Message;
 use std::{mem::take, net::IpAddr};
 
@@ -59,7 +61,13 @@ fn encode_head(cluster: &Cluster) -> wire::Cluster {
             Transport::RawBuffer => None,
             tls => Some(tls::encode_transport(tls)),
         },
-        typed_extension_protocol_options: http::encode(cluster.http_protocol, cluster.idle_timeout),
+        typed_extension_protocol_options: http::encode(
+            cluster.http_protocol,
+            http::Connections {
+                idle: cluster.idle_timeout,
+                requests: cluster.max_requests_per_connection,
+            },
+        ),
         upstream_bind_config: cluster.source_address.map(|ip| BindConfig {
             source_address: Some(address::socket(ip, 0)),
             ..Default::default()
@@ -151,7 +159,7 @@ fn decode_cluster(mut wire: wire::Cluster, at: &At<'_>) -> Option<Cluster> {
     at.finish(wire);
     let filters = filters?;
     let common = common?.unwrap_or_default();
-    let (http_protocol, idle_timeout) = http?;
+    let (http_protocol, connections) = http?;
     let cluster = Cluster {
         name: name?.into(),
         discovery: discovery?,
@@ -164,7 +172,8 @@ fn decode_cluster(mut wire: wire::Cluster, at: &At<'_>) -> Option<Cluster> {
         transport_matches: transport_matches?,
         transport: transport?.unwrap_or_default(),
         http_protocol,
-        idle_timeout,
+        idle_timeout: connections.idle,
+        max_requests_per_connection: connections.requests,
         source_address: source?,
         services: services?,
     };

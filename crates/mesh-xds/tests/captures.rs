@@ -32,6 +32,21 @@ fn everything_of_the_article_decodes() -> Result<()> {
     expect_golden("article.ignored.txt", &found)
 }
 
+/// Subsets, outlier detection, pools, consistent hashes, names: the clusters of a larger mesh.
+#[test]
+fn clusters_of_a_shop_decode() -> Result<()> {
+    for pod in ["web", "cart", "legacy"] {
+        let resources = captured("shop-clusters", pod)?;
+        ensure!(resources.len() > 3, "{} of {pod}", resources.len());
+        for resource in resources {
+            let kind = known(&resource)?;
+            let name = format!("{} {} of {pod}", kind.short(), resource.name);
+            decode(kind, &resource.bytes).context(name)?;
+        }
+    }
+    Ok(())
+}
+
 /// The other half of "nothing is dropped in silence": what is neither ignored nor kept must not exist.
 #[test]
 fn what_is_not_listed_as_ignored_is_kept() -> Result<()> {

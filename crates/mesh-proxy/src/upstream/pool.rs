@@ -116,6 +116,8 @@ struct Pool {
     open: Cell<u32>,
     connecting: Cell<u32>,
     idle_timeout: Cell<Option<Duration>>,
+    // Requests after which a connection takes no more.
+    max_requests: Cell<u64>,
     // How long the host keeps idle connections, as far as we saw.
     learned: Cell<Option<Duration>>,
 }
@@ -130,6 +132,9 @@ impl Pools {
         let timeout = (wanted.info.model.idle_timeout).unwrap_or(DEFAULT_IDLE_TIMEOUT);
         pool.idle_timeout
             .set((!timeout.is_zero()).then_some(timeout));
+        let requests = wanted.info.model.max_requests_per_connection;
+        pool.max_requests
+            .set(requests.map_or(u64::MAX, |n| n.get().into()));
         if !wanted.fresh
             && let Some(lease) = pool.take()
         {
@@ -157,6 +162,7 @@ impl Pools {
                 open: Cell::new(0),
                 connecting: Cell::new(0),
                 idle_timeout: Cell::new(None),
+                max_requests: Cell::new(u64::MAX),
                 learned: Cell::new(None),
             })
         });
@@ -240,7 +246,7 @@ impl Pool {
 
     // A connection was given back, or is new: the first who waits gets it.
     fn offer(self: &Rc<Self>, connection: Idle) {
-        if connection.is_closed() {
+        if connection.is_closed() || connection.facts.has_served(self.max_requests.get()) {
             return;
         }
         let fresh = connection.is_fresh();
@@ -265,6 +271,12 @@ impl Pool {
             };
             let lease = Lease::http2(connection);
             let _ = waiter.send(Delivery::Ready(Box::new(lease)));
+        }
+        // It will never have room again: one of those who still wait makes another for all of them.
+        if connection.facts.has_served(self.max_requests.get())
+            && let Some(waiter) = self.waiters.next()
+        {
+            let _ = waiter.send(Delivery::Again);
         }
     }
 

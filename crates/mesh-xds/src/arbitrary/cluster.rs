@@ -6,11 +6,11 @@ use super::{
     tls, word,
 };
 use mesh_model::cluster::{
-    Cluster, Discovery, DnsDiscovery, DnsKind, HashFunction, LARGEST_RING, LbPolicy, LookupFamily, RingHash, Limits, ServiceRef, Transport, TransportMatch,
-    UpstreamHttp,
+    Cluster, Discovery, DnsDiscovery, DnsKind, HashFunction, LARGEST_RING, LbPolicy, Limits,
+    LookupFamily, RingHash, ServiceRef, Transport, TransportMatch, UpstreamHttp,
 };
 use proptest::{collection, option, prelude::*};
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 /// A cluster.
 pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
@@ -32,6 +32,7 @@ pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
         ]),
         option::of(duration()),
         option::of(ip()),
+        option::of(any::<NonZeroU32>()),
     );
     let services = collection::vec(service(), 0..3);
     (word(), balance, connect, services).prop_map(|(name, balance, connect, services)| {
@@ -51,6 +52,7 @@ pub(crate) fn cluster() -> impl Strategy<Value = Cluster> {
             http_protocol: connect.3,
             idle_timeout: connect.4,
             source_address: connect.5,
+            max_requests_per_connection: connect.6,
             services,
         }
     })
@@ -73,7 +75,10 @@ fn discovery() -> impl Strategy<Value = (Discovery, LbPolicy)> {
             word().prop_map(|name| Discovery::Eds(name.into())),
             policy()
         ),
-        (dns().prop_map(|dns| Discovery::Dns(Box::new(dns))), policy()),
+        (
+            dns().prop_map(|dns| Discovery::Dns(Box::new(dns))),
+            policy()
+        ),
         Just((Discovery::OriginalDst, LbPolicy::ClusterProvided)),
     ]
 }
@@ -92,17 +97,27 @@ fn dns() -> impl Strategy<Value = DnsDiscovery> {
     ]);
     let positive = || duration().prop_map(|timeout| timeout.max(Duration::from_millis(1)));
     let failure = option::of((positive(), positive()).prop_map(|(a, b)| (a.min(b), a.max(b))));
-    (named, family, positive(), failure, any::<bool>(), duration()).prop_map(
-        |((kind, endpoints), family, refresh, failure_refresh, respect_ttl, jitter)| DnsDiscovery {
-            endpoints,
-            kind,
-            family,
-            refresh,
-            failure_refresh,
-            respect_ttl,
-            jitter,
-        },
+    (
+        named,
+        family,
+        positive(),
+        failure,
+        any::<bool>(),
+        duration(),
     )
+        .prop_map(
+            |((kind, endpoints), family, refresh, failure_refresh, respect_ttl, jitter)| {
+                DnsDiscovery {
+                    endpoints,
+                    kind,
+                    family,
+                    refresh,
+                    failure_refresh,
+                    respect_ttl,
+                    jitter,
+                }
+            },
+        )
 }
 
 fn ring() -> impl Strategy<Value = RingHash> {

@@ -1,7 +1,7 @@
 //! The HTTP version that is spoken upstream (Envoy `HttpProtocolOptions`).
 
 use crate::{
-    decode::{self, At, Extension, wire_duration},
+    decode::{self, At, Extension, Wrapped, wire_duration},
     pb::{
         envoy::{
             config::core::v3::{self as core, Http1ProtocolOptions, Http2ProtocolOptions},
@@ -13,26 +13,37 @@ use crate::{
                 },
             },
         },
-        google::protobuf::Any,
+        google::protobuf::{Any, UInt32Value},
         pack_any,
     },
 };
 use mesh_model::cluster::UpstreamHttp;
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, num::NonZeroU32, time::Duration};
 
 /// The only options that a cluster of ours has.
 const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
+/// How long connections live.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Connections {
+    /// Longest idle time.
+    pub(super) idle: Option<Duration>,
+    /// Requests that one takes.
+    pub(super) requests: Option<NonZeroU32>,
+}
+
 /// HTTP/1.1 without more to say is what a cluster speaks anyway.
-pub(super) fn encode(http: UpstreamHttp, idle: Option<Duration>) -> HashMap<String, Any> {
-    if http == UpstreamHttp::Http1 && idle.is_none() {
+pub(super) fn encode(http: UpstreamHttp, connections: Connections) -> HashMap<String, Any> {
+    if http == UpstreamHttp::Http1 && connections == Connections::default() {
         return HashMap::new();
     }
+    let common = core::HttpProtocolOptions {
+        idle_timeout: connections.idle.map(wire_duration),
+        max_requests_per_connection: connections.requests.map(|n| UInt32Value::wrap(n.get())),
+        ..Default::default()
+    };
     let options = HttpProtocolOptions {
-        common_http_protocol_options: idle.map(|idle| core::HttpProtocolOptions {
-            idle_timeout: Some(wire_duration(idle)),
-            ..Default::default()
-        }),
+        common_http_protocol_options: (connections != Connections::default()).then_some(common),
         upstream_protocol_options: Some(encode_version(http)),
         ..Default::default()
     };
@@ -58,11 +69,11 @@ fn encode_version(http: UpstreamHttp) -> UpstreamProtocolOptions {
     }
 }
 
-/// The version, and how long a connection may be idle.
+/// The version, and how long connections live.
 pub(super) fn decode(
     mut wire: HashMap<String, Any>,
     at: &At<'_>,
-) -> Option<(UpstreamHttp, Option<Duration>)> {
+) -> Option<(UpstreamHttp, Connections)> {
     let options = wire.remove(OPTIONS);
     let mut others: Vec<_> = wire.into_keys().collect();
     others.sort();
@@ -70,7 +81,7 @@ pub(super) fn decode(
         at.key(&name).refuse::<()>("this proxy does not execute it");
     }
     match options {
-        None => Some((UpstreamHttp::Http1, None)),
+        None => Some((UpstreamHttp::Http1, Connections::default())),
         Some(any) => {
             let at = at.key(OPTIONS);
             decode_options(Extension::open(any, &at)?.message(&at)?, &at)
@@ -81,9 +92,9 @@ pub(super) fn decode(
 fn decode_options(
     mut wire: HttpProtocolOptions,
     at: &At<'_>,
-) -> Option<(UpstreamHttp, Option<Duration>)> {
+) -> Option<(UpstreamHttp, Connections)> {
     let common = wire.common_http_protocol_options.take();
-    let idle = at.optional("common_http_protocol_options", common, decode_common);
+    let connections = at.optional("common_http_protocol_options", common, decode_common);
     let http = match wire.upstream_protocol_options.take() {
         Some(UpstreamProtocolOptions::ExplicitHttpConfig(wire)) => {
             decode_explicit(wire, &at.field("explicit_http_config"))
@@ -97,13 +108,17 @@ fn decode_options(
         None => at.field("upstream_protocol_options").refuse("must be set"),
     };
     at.finish(wire);
-    Some((http?, idle?.flatten()))
+    Some((http?, connections?.unwrap_or_default()))
 }
 
-fn decode_common(mut wire: core::HttpProtocolOptions, at: &At<'_>) -> Option<Option<Duration>> {
+fn decode_common(mut wire: core::HttpProtocolOptions, at: &At<'_>) -> Option<Connections> {
     let idle = at.optional("idle_timeout", wire.idle_timeout.take(), decode::duration);
+    let requests = wire.max_requests_per_connection.take();
     at.finish(wire);
-    idle
+    Some(Connections {
+        idle: idle?,
+        requests: requests.and_then(|n| NonZeroU32::new(n.inner())),
+    })
 }
 
 fn decode_explicit(wire: ExplicitHttpConfig, at: &At<'_>) -> Option<UpstreamHttp> {

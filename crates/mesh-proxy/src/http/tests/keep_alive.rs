@@ -341,3 +341,21 @@ fn a_server_that_closes_at_any_moment_reads_nothing_twice() {
         read.len()
     );
 }
+
+#[test]
+fn a_connection_takes_as_many_requests_as_it_may() {
+    run(async {
+        let server = Server::scripted([good(), good(), good()]).await;
+        let setup = Setup::to(&[server.address]).cluster(|cluster| {
+            cluster.max_requests_per_connection = std::num::NonZeroU32::new(2);
+        });
+        let proxy = setup.start().await;
+        let mut client = proxy.connect().await;
+        for _ in 0..5 {
+            client.send(GET).await;
+            assert!(client.message().await.starts_with("HTTP/1.1 200"));
+        }
+        assert_eq!(server.requests().len(), 5);
+        assert_eq!(server.connections(), 3);
+    });
+}

@@ -494,3 +494,28 @@ fn http1_trailers_reach_http2() {
         assert_eq!(trailers["x-sum"], "7");
     });
 }
+
+#[test]
+fn an_http2_connection_takes_as_many_requests_as_it_may() {
+    run(async {
+        let server = server(|number, _, (_, mut respond)| async move {
+            let head = respond.send_response(Response::new(()), false);
+            let mut body = head.expect("sent");
+            body.send_data(number.to_string().into(), true)
+                .expect("sent");
+        })
+        .await;
+        let setup = http2_to(server).cluster(|cluster| {
+            cluster.max_requests_per_connection = std::num::NonZeroU32::new(2);
+        });
+        let proxy = setup.start().await;
+        let client = client(&proxy).await;
+        let asked = (0..5).map(|_| {
+            let mut client = client.clone();
+            async move { text(client.send_request(get("/")).await.expect("answered")).await }
+        });
+        let mut all = futures_util::future::join_all(asked).await;
+        all.sort();
+        assert_eq!(all, ["0", "0", "1", "1", "2"], "by their connections");
+    });
+}

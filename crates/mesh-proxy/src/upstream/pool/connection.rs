@@ -85,6 +85,11 @@ impl Facts {
         self.idle_since.set(None);
     }
 
+    /// Whether so many requests have used it.
+    pub(super) fn has_served(&self, requests: u64) -> bool {
+        self.requests.get() >= requests
+    }
+
     /// Notes that no request uses it any more.
     pub(super) fn unused(&self) {
         self.idle_since.set(Some(Instant::now()));
@@ -140,7 +145,9 @@ pub(super) struct Multiplexed {
 impl Multiplexed {
     /// Whether one more request may be sent on it.
     pub(super) fn has_room(&self) -> bool {
+        let most = self.pool.upgrade().map_or(0, |p| p.max_requests.get());
         !self.is_retired.get()
+            && !self.facts.has_served(most)
             && !self.sender.is_closed()
             && (self.streams.get() as usize) < self.facts.max_streams.get()
     }

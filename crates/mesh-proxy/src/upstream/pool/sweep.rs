@@ -49,12 +49,16 @@ impl Pool {
     fn sweep(&self) {
         let limit = self.idle_limit();
         let removed = self.host.is_removed();
+        let most = self.max_requests.get();
         let mut idle = self.idle.borrow_mut();
-        idle.retain(|c| !removed && c.is_usable(limit));
+        idle.retain(|c| !removed && c.is_usable(limit) && !c.facts.has_served(most));
         let spent = |c: &super::Multiplexed| {
             let rested = c.facts.idle_for().unwrap_or_default();
             c.streams.get() == 0
-                && (removed || c.is_retired.get() || limit.is_some_and(|l| rested >= l))
+                && (removed
+                    || c.is_retired.get()
+                    || c.facts.has_served(most)
+                    || limit.is_some_and(|l| rested >= l))
         };
         let mut multiplexed = self.multiplexed.borrow_mut();
         multiplexed.retain(|c| !c.sender.is_closed() && !spent(c));
