@@ -1,6 +1,8 @@
 //! Network filters: what happens to a connection once its chain is picked.
 
-use crate::{ClusterName, access_log::AccessLog, http::HttpConnectionManager};
+use crate::{
+    ClusterName, access_log::AccessLog, http::HttpConnectionManager, policy::rbac::NetworkRbac,
+};
 use std::time::Duration;
 
 /// A network filter. The last of a chain is the connection manager or the TCP proxy.
@@ -10,6 +12,8 @@ pub enum NetworkFilter {
     MetadataExchange(MetadataExchange),
     /// `istio.stats` on TCP: the `istio_tcp_*` metrics.
     Stats(Stats),
+    /// `envoy.filters.network.rbac`: who may connect.
+    Rbac(NetworkRbac),
     /// Terminal: HTTP.
     HttpConnectionManager(Box<HttpConnectionManager>),
     /// Terminal: bytes.

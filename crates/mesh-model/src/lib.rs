@@ -25,6 +25,7 @@ pub mod endpoint; //   the addresses of a cluster
 pub mod secret; //     certificates and trust
 pub mod access_log; // what is logged
 pub mod matcher; //    string matching
+pub mod policy; //     who may do what
 pub mod name_table; // what DNS answers in a pod
 
 pub use identity::SpiffeId;

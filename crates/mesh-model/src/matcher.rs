@@ -7,8 +7,10 @@ mod fraction; // shares of all requests
 mod header; //   headers and query parameters
 mod regex; //    regular expressions
 mod string; //   texts
+mod template; // paths in which parts are left open
 
 pub use fraction::{Fraction, FractionOf};
 pub use header::{HeaderMatch, HeaderValueMatch, QueryMatch};
 pub use regex::{InvalidRegex, Regex};
 pub use string::{StringMatch, StringMatcher};
+pub use template::{InvalidTemplate, PathTemplate};

@@ -9,6 +9,9 @@ pub mod body; //   the one body type
 pub mod codec; //  bytes to requests and back
 pub mod route; //  which route a request takes
 
+pub(crate) mod matching; // matchers of a request's head
+
+mod call; //        asks a cluster something of our own
 mod canonical; //   what a request asks for, decided once
 mod downstream; //  what all requests of a connection share
 mod exchange; //    what happened to one request
@@ -17,7 +20,6 @@ mod grpc; //        status codes and deadlines
 mod header; //      what is done to headers
 mod local_reply; // answers of our own
 mod manager; //     a connection manager, compiled
-mod matching; //    matchers of a request's head
 mod mutations; //   what routes change of headers
 mod path; //        normalised paths
 mod router; //      sends a request on: tries, retries, time limits

@@ -16,6 +16,8 @@ pub mod network; //  LAYER 4 metadata exchange, tcp proxy, the one two-way copy
 
 pub mod http; //     LAYER 7 one request's life: codec, route, filters, policy, local replies
 
+mod policy; //               who may do what, as filters of both layers ask it
+
 pub mod upstream; // LEAVE   cluster, endpoints, load balancing, circuit breaker, pools, connect
 
 pub mod connection; //       the facts about one downstream connection

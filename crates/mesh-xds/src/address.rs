@@ -1,11 +1,16 @@
-//! Socket addresses: IP and TCP port, nothing else.
+//! Socket addresses, of IP and TCP port and nothing else, and ranges of IP addresses.
 
 use crate::{
-    decode::At,
-    pb::envoy::config::core::v3::{
-        Address, SocketAddress, address::Address as Kind, socket_address::PortSpecifier,
+    decode::{At, Wrapped},
+    pb::{
+        envoy::config::core::v3::{
+            Address, CidrRange, SocketAddress, address::Address as Kind,
+            socket_address::PortSpecifier,
+        },
+        google::protobuf::UInt32Value,
     },
 };
+use ipnet::IpNet;
 use mesh_model::cluster::NamedAddress;
 use std::{
     mem::take,
@@ -135,5 +140,30 @@ fn port(wire: &mut SocketAddress, at: &At<'_>) -> Option<u16> {
             at.field("named_port").refuse("ports have numbers here")
         }
         None => at.field("port_value").refuse("must be set"),
+    }
+}
+
+/// A range of addresses.
+pub(crate) fn encode_net(net: &IpNet) -> CidrRange {
+    CidrRange {
+        address_prefix: net.addr().to_string(),
+        prefix_len: Some(UInt32Value::wrap(net.prefix_len().into())),
+    }
+}
+
+/// A range of addresses; its address may have more bits than its length says.
+pub(crate) fn decode_net(wire: CidrRange, at: &At<'_>) -> Option<IpNet> {
+    let length = wire.prefix_len.map(Wrapped::inner).unwrap_or_default();
+    let net = wire
+        .address_prefix
+        .parse::<IpAddr>()
+        .ok()
+        .zip(u8::try_from(length).ok());
+    match net.and_then(|(ip, length)| IpNet::new(ip, length).ok()) {
+        Some(net) => Some(net),
+        None => at.refuse(format!(
+            "{}/{length} is no range of addresses",
+            wire.address_prefix
+        )),
     }
 }

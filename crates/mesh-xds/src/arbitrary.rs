@@ -11,6 +11,7 @@ pub(crate) mod listener;
 pub(crate) mod matcher;
 pub(crate) mod name_table;
 pub(crate) mod outlier;
+pub(crate) mod policy;
 pub(crate) mod route;
 pub(crate) mod tls;
 

@@ -9,13 +9,15 @@ use crate::{
         envoy::{
             config::listener::v3::{Filter as Wire, filter::ConfigType},
             extensions::filters::network::{
-                http_connection_manager::v3::HttpConnectionManager, tcp_proxy::v3::TcpProxy,
+                http_connection_manager::v3::HttpConnectionManager, rbac::v3::Rbac,
+                tcp_proxy::v3::TcpProxy,
             },
         },
         google::protobuf::Any,
         istio::{metadata_exchange, stats::PluginConfig},
         pack_any,
     },
+    policy::rbac,
 };
 use mesh_model::filter::NetworkFilter;
 use prost::Name;
@@ -27,6 +29,7 @@ pub(crate) fn encode(filter: &NetworkFilter) -> Wire {
             decoration::metadata_exchange(&settings.protocol),
         ),
         NetworkFilter::Stats(stats) => (istio::STATS, istio::encode_stats(*stats)),
+        NetworkFilter::Rbac(rbac) => ("envoy.filters.network.rbac", rbac::encode_network(rbac)),
         NetworkFilter::HttpConnectionManager(manager) => (
             "envoy.filters.network.http_connection_manager",
             http::encode(manager),
@@ -47,7 +50,9 @@ pub(crate) fn decode_chain(wire: Vec<Wire>, at: &At<'_>) -> Option<Vec<NetworkFi
     let filters = at.list("filters", wire, decode)?;
     let ends = |filter: &NetworkFilter| match filter {
         NetworkFilter::HttpConnectionManager(_) | NetworkFilter::TcpProxy(_) => true,
-        NetworkFilter::MetadataExchange(_) | NetworkFilter::Stats(_) => false,
+        NetworkFilter::MetadataExchange(_) | NetworkFilter::Stats(_) | NetworkFilter::Rbac(_) => {
+            false
+        }
     };
     match filters.split_last() {
         Some((last, others)) if ends(last) && !others.iter().any(ends) => Some(filters),
@@ -82,6 +87,8 @@ fn decode_config(config: Any, at: &At<'_>) -> Option<NetworkFilter> {
         decoration::decode_metadata_exchange(config, at).map(NetworkFilter::MetadataExchange)
     } else if is(PluginConfig::full_name()) {
         istio::decode_stats(config, at).map(NetworkFilter::Stats)
+    } else if is(Rbac::full_name()) {
+        rbac::decode_network(config.message(at)?, at).map(NetworkFilter::Rbac)
     } else {
         config.unknown(at)
     }

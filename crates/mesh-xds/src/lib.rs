@@ -22,6 +22,7 @@ mod access_log;
 mod filter;
 mod http;
 mod istio;
+mod policy;
 
 // What all of them are made of
 mod address;

@@ -6,6 +6,8 @@ mod header; // what is changed of headers
 mod matching; // which requests it takes
 mod retry; // when it tries again
 
+pub(crate) use matching::{decode as decode_match, encode as encode_match};
+
 use crate::{
     decode::{self, At, Fields, Wrapped},
     http::overrides,

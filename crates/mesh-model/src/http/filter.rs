@@ -1,7 +1,13 @@
 //! HTTP filters.
 
 use super::Fault;
-use crate::filter::Stats;
+use crate::{
+    filter::Stats,
+    policy::{
+        jwt::{JwtAuthn, JwtOverride},
+        rbac::Rbac,
+    },
+};
 
 /// A filter in the chain of a connection manager.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +49,10 @@ pub enum OverrideConfig {
     On,
     /// These faults.
     Fault(Fault),
+    /// This access control.
+    Rbac(Rbac),
+    /// What tokens are needed.
+    Jwt(JwtOverride),
 }
 
 /// An HTTP filter.
@@ -56,6 +66,10 @@ pub enum HttpFilter {
     Alpn(Alpn),
     /// `envoy.filters.http.fault`: faults.
     Fault(Fault),
+    /// `envoy.filters.http.rbac`: who may ask for what.
+    Rbac(Rbac),
+    /// `envoy.filters.http.jwt_authn`: tokens that say who asks.
+    Jwt(Box<JwtAuthn>),
     /// `envoy.filters.http.cors`, without a policy of its own.
     Cors,
     /// `istio.stats`: the `istio_*` metrics.
@@ -72,6 +86,8 @@ impl HttpFilter {
             Self::GrpcStats => "envoy.filters.http.grpc_stats",
             Self::Alpn(_) => "istio.alpn",
             Self::Fault(_) => "envoy.filters.http.fault",
+            Self::Rbac(_) => "envoy.filters.http.rbac",
+            Self::Jwt(_) => "envoy.filters.http.jwt_authn",
             Self::Cors => "envoy.filters.http.cors",
             Self::Stats(_) => "istio.stats",
             Self::Router => "envoy.filters.http.router",

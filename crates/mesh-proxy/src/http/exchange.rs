@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     flag::ResponseFlags,
+    policy::metadata::DynamicMetadata,
     telemetry::{
         RequestRecord, UpstreamRecord, Workload,
         substitution::{RequestView, ResponseView, Style, Subject, Template},
@@ -23,9 +24,10 @@ use http::{
     HeaderMap, HeaderValue, Method, StatusCode, Version, request::Parts, uri::PathAndQuery,
 };
 use http_body::Frame;
+use serde_json::Value;
 use std::{
     borrow::Cow,
-    cell::{Cell, RefCell},
+    cell::{Cell, Ref, RefCell},
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
@@ -69,6 +71,7 @@ struct Facts {
     upstream: Rc<UpstreamRecord>,
     peer: Option<Rc<Workload>>,
     operation: Option<HeaderValue>,
+    metadata: DynamicMetadata,
     // Of the response, if they are counted.
     messages: Option<grpc::Messages>,
 }
@@ -94,6 +97,17 @@ impl Exchange {
             bytes_received: Cell::new(0),
             closes: Cell::new(false),
         })
+    }
+
+    /// What filters have written.
+    pub(super) fn metadata(&self) -> Ref<'_, DynamicMetadata> {
+        Ref::map(self.facts.borrow(), |facts| &facts.metadata)
+    }
+
+    /// A filter writes a value.
+    pub(super) fn write_metadata(&self, filter: &str, key: impl Into<String>, value: Value) {
+        let metadata = &mut self.facts.borrow_mut().metadata;
+        metadata.set(filter, key, value);
     }
 
     /// Whether only the head of a response is wanted.
@@ -157,6 +171,7 @@ impl Exchange {
                 version: self.version,
                 headers: request.unwrap_or(&facts.request_headers),
                 route: route.map(Route::name),
+                metadata: &facts.metadata,
             }),
             response: response.map(|(status, headers)| ResponseView {
                 headers: Some(headers),
@@ -308,6 +323,7 @@ impl Exchange {
                 (requests, responses.count())
             }),
             route: route.map(Route::name),
+            metadata: &facts.metadata,
             upstream: &facts.upstream,
             peer: facts.peer.as_deref(),
         };

@@ -7,7 +7,9 @@
 
 mod alpn;
 mod fault;
+mod jwt;
 mod peer_metadata;
+mod rbac;
 
 pub(super) use alpn::AlpnOverride;
 pub(super) use fault::FaultInjection;
@@ -20,10 +22,12 @@ use super::{
     matching::RequestHead,
     route::{Override, Overrides},
 };
-use crate::telemetry::Workload;
-use http::{HeaderMap, request::Parts};
+use crate::{telemetry::Scope, worker::Shared};
+use http::{HeaderMap, request::Parts, uri::PathAndQuery};
+use jwt::JwtAuth;
 use mesh_model::http::{HttpFilter, NamedFilter};
 use peer_metadata::PeerMetadata;
+use rbac::Rbac;
 use std::{pin::Pin, rc::Rc};
 
 /// A filter in the chain of a connection manager, compiled.
@@ -43,6 +47,10 @@ enum Filter {
     Fault(Box<FaultInjection>),
     /// Peers tell each other who they are.
     PeerMetadata(Box<PeerMetadata>),
+    /// Who may ask for what.
+    Rbac(Box<Rbac>),
+    /// Tokens that say who asks.
+    Jwt(Box<JwtAuth>),
 }
 
 /// A request on its way through the filters.
@@ -75,6 +83,8 @@ pub(super) struct Choices<'a> {
     pub(super) alpn: Option<&'a AlpnOverride>,
     /// What an endpoint of the mesh is told of us.
     pub(super) metadata: Option<&'a OwnMetadata>,
+    /// The path to send on instead of the request's own.
+    pub(super) path: Option<PathAndQuery>,
 }
 
 /// What a filter says of a request.
@@ -102,12 +112,12 @@ impl Verdict<'_> {
 }
 
 impl Link {
-    /// Compiles `model`; `None`: it has nothing to do on the path.
-    pub(super) fn compile(model: &NamedFilter, own: &Workload) -> Option<Self> {
+    /// Compiles `model`, which counts under `scope`; `None`: it has nothing to do on the path.
+    pub(super) fn compile(model: &NamedFilter, scope: &Scope, shared: &Shared) -> Option<Self> {
         Some(Self {
             name: model.name.as_str().into(),
             disabled: model.disabled,
-            filter: Filter::compile(&model.filter, own)?,
+            filter: Filter::compile(&model.filter, scope, shared)?,
         })
     }
 
@@ -147,14 +157,19 @@ enum State<'a> {
 }
 
 impl Filter {
-    fn compile(model: &HttpFilter, own: &Workload) -> Option<Self> {
+    fn compile(model: &HttpFilter, scope: &Scope, shared: &Shared) -> Option<Self> {
         match model {
             HttpFilter::Alpn(alpn) => Some(Self::Alpn(AlpnOverride::new(alpn))),
             HttpFilter::Fault(fault) => Some(Self::Fault(Box::new(FaultInjection::new(fault)))),
             HttpFilter::PeerMetadata(metadata) => {
-                let filter = PeerMetadata::new(metadata, own);
+                let filter = PeerMetadata::new(metadata, shared.telemetry.workload());
                 Some(Self::PeerMetadata(Box::new(filter)))
             }
+            HttpFilter::Rbac(rbac) => {
+                let filter = Rbac::new(rbac, scope, &shared.telemetry);
+                Some(Self::Rbac(Box::new(filter)))
+            }
+            HttpFilter::Jwt(jwt) => Some(Self::Jwt(Box::new(JwtAuth::new(jwt, scope, shared)))),
             HttpFilter::GrpcStats
             | HttpFilter::Cors
             | HttpFilter::Stats(_)
@@ -179,13 +194,15 @@ impl Filter {
                 }
                 ask.choices.metadata = filter.for_server();
             }
+            Self::Rbac(filter) => return filter.request(ask, config),
+            Self::Jwt(filter) => return filter.request(ask, config),
         }
         Verdict::Continue
     }
 
     fn response(&self, exchange: &Exchange, headers: &mut HeaderMap) {
         match self {
-            Self::Alpn(_) | Self::Fault(_) => {}
+            Self::Alpn(_) | Self::Fault(_) | Self::Rbac(_) | Self::Jwt(_) => {}
             Self::PeerMetadata(filter) => {
                 let server = filter.server(headers);
                 if exchange.has_met()

@@ -5,6 +5,7 @@
 use super::{Body, grpc};
 use crate::{
     flag::ResponseFlags,
+    policy::jwt::Status,
     upstream::failure::{Failure, FailureKind},
 };
 use bytes::Bytes;
@@ -163,6 +164,39 @@ impl LocalReply {
     /// The request broke off, or is not HTTP in its body.
     pub(super) fn broken_request() -> Self {
         Self::bad_request("http1.codec_error").flag(ResponseFlags::DOWNSTREAM_PROTOCOL_ERROR)
+    }
+
+    /// A policy forbids it.
+    pub(super) fn forbidden(details: String) -> Self {
+        Self::new(StatusCode::FORBIDDEN, details).text("RBAC: access denied")
+    }
+
+    /// A token is not good, or not there; `uri` is what was asked for, `tells`: the client is told why.
+    pub(super) fn bad_token(why: Status, uri: &str, tells: bool) -> Self {
+        let status = match why {
+            Status::AudienceNotAllowed => StatusCode::FORBIDDEN,
+            _ => StatusCode::UNAUTHORIZED,
+        };
+        let text = why.to_string();
+        let invalid = match why {
+            Status::Missing => "",
+            _ => ", error=\"invalid_token\"",
+        };
+        let challenge = format!("Bearer realm=\"{uri}\"{invalid}");
+        let details = format!("jwt_authn_access_denied{{{}}}", without_spaces(&text));
+        let reply = Self::new(status, details).text(if tells { text } else { String::new() });
+        match HeaderValue::from_str(&challenge) {
+            Ok(challenge) => reply.header(header::WWW_AUTHENTICATE, challenge),
+            Err(_) => reply,
+        }
+    }
+
+    /// A route speaks of a requirement that its filter does not have.
+    pub(super) fn unknown_requirement(name: &str) -> Self {
+        let why = format!("Wrong requirement_name: {name}");
+        let details = format!("jwt_authn_access_denied{{{}}}", without_spaces(&why));
+        let text = format!("Failed JWT authentication: {why}");
+        Self::new(StatusCode::FORBIDDEN, details).text(text)
     }
 
     /// A fault on purpose.

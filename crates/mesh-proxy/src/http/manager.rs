@@ -113,6 +113,7 @@ impl Manager {
         let stats = stats(model);
         let server = HeaderValue::from_str(&model.server_name).ok();
         let idle_timeout = model.idle_timeout.unwrap_or(DEFAULT_IDLE_TIMEOUT);
+        let scope = Scope::Http(model.stat_prefix.as_str().into());
         Ok(Self {
             stat_prefix: model.stat_prefix.clone(),
             rules: Rules {
@@ -121,7 +122,7 @@ impl Manager {
                 upgrades: model.upgrades.clone(),
             },
             filters: (model.filters.iter())
-                .filter_map(|f| Link::compile(f, shared.telemetry.workload()))
+                .filter_map(|f| Link::compile(f, &scope, shared))
                 .collect(),
             server: server.filter(|_| model.overwrite_server),
             use_remote_address: model.use_remote_address,

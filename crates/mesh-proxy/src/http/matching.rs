@@ -3,8 +3,8 @@
 //! What a matcher means it says itself; here its value is found. Pseudo headers are those of the canonical request, so
 //! that no matcher sees another host or path than the router.
 
-use super::header::FORWARDED_PROTO;
-use http::{HeaderMap, HeaderName, Method, uri::PathAndQuery};
+use super::{header::FORWARDED_PROTO, route::without_port};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header, uri::PathAndQuery};
 use mesh_model::matcher::HeaderMatch;
 use std::borrow::Cow;
 
@@ -21,6 +21,15 @@ pub(crate) struct RequestHead<'a> {
     pub(crate) headers: &'a HeaderMap,
     /// What the request drew: all shares of requests are judged by this one number.
     pub(crate) random: u64,
+}
+
+/// Which of several values of a header have to match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Readings {
+    /// One is enough, and so is another name of the host: a match must not be missed.
+    Any,
+    /// All of them, as they came: a match must not be found where there is none.
+    All,
 }
 
 /// A matcher of one header. Several values count as one, joined by commas.
@@ -70,6 +79,48 @@ impl HeaderMatcher {
         }
     }
 
+    /// As [`matches`](Self::matches), but each value is judged by itself.
+    pub(crate) fn matches_each(&self, head: &RequestHead<'_>, readings: Readings) -> bool {
+        match &self.name {
+            Name::Authority => match readings {
+                Readings::Any => hosts(head.host).any(|host| self.is(host.as_bytes())),
+                Readings::All => self.is(head.host.as_bytes()),
+            },
+            Name::Field(name) => self.field_matches(head.headers, name, readings),
+            Name::Scheme => self.field_matches(head.headers, &FORWARDED_PROTO, readings),
+            Name::Method | Name::Path | Name::Impossible => self.matches(head),
+        }
+    }
+
+    /// Whether it matches where there are no headers at all.
+    pub(crate) fn matches_nothing(&self) -> bool {
+        self.matches.matches(None)
+    }
+
+    fn field_matches(&self, headers: &HeaderMap, name: &HeaderName, readings: Readings) -> bool {
+        let values = headers.get_all(name);
+        let mut each = values.iter().map(|value| self.is(value.as_bytes()));
+        let mut count = values.iter();
+        let (first, second) = (count.next(), count.next());
+        match (first, second) {
+            (None, _) => self.matches_nothing(),
+            // One cookie may come in crumbs (RFC 9113 §8.2.3); what it says is said by all of them together.
+            (_, Some(_)) if *name == header::COOKIE => {
+                let all: Vec<_> = values.iter().map(HeaderValue::as_bytes).collect();
+                let whole = self.is(&all.join(&b"; "[..]));
+                whole || readings == Readings::Any && each.any(|matches| matches)
+            }
+            _ => match readings {
+                Readings::Any => each.any(|matches| matches),
+                Readings::All => each.all(|matches| matches),
+            },
+        }
+    }
+
+    fn is(&self, value: &[u8]) -> bool {
+        self.matches.matches(Some(value))
+    }
+
     fn value<'a>(&self, head: &RequestHead<'a>) -> Option<Cow<'a, [u8]>> {
         match &self.name {
             Name::Authority => Some(head.host.as_bytes().into()),
@@ -80,6 +131,13 @@ impl HeaderMatcher {
             Name::Impossible => None,
         }
     }
+}
+
+/// The names that stand for the same host: as it was sent, without its root dot, without its port, and without both.
+fn hosts(host: &str) -> impl Iterator<Item = &str> {
+    let bare = without_port(host);
+    let all = [host, bare].into_iter();
+    all.flat_map(|name| [name, name.strip_suffix('.').unwrap_or(name)])
 }
 
 fn joined<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, [u8]>> {

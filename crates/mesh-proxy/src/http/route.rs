@@ -11,6 +11,8 @@ mod path;
 mod table;
 mod target;
 
+pub(crate) use host::without_port;
+pub(crate) use matches::Matches;
 pub(crate) use overrides::{Override, Overrides};
 pub use table::{Action, DirectResponse, Forward, Route, RouteTable, VirtualHost};
 

@@ -108,6 +108,11 @@ async fn ask(
         filter.request(&mut ask).settled().await?;
     }
     let Ask { parts, choices, .. } = ask;
+    let changed = choices.path.map(|path| Canonical {
+        path,
+        ..canonical.clone()
+    });
+    let canonical = changed.as_ref().unwrap_or(&canonical);
 
     let routes = routes.ok_or_else(LocalReply::no_route_table)?;
     let (found, route) = found.zip(route).ok_or_else(LocalReply::no_route)?;
@@ -125,7 +130,7 @@ async fn ask(
     let asked = router::Asked {
         exchange,
         parts,
-        canonical: &canonical,
+        canonical,
         upload: upload.as_ref(),
         alpn: choices.alpn,
         metadata: choices.metadata,

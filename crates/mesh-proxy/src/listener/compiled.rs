@@ -3,7 +3,7 @@
 use super::chain_match::{ChainTable, Inspected, SameMatch};
 use crate::{
     http,
-    network::TcpProxy,
+    network::{Rbac, TcpProxy},
     telemetry::{Observers, substitution::InvalidFormat},
     tls::DownstreamContext,
     worker::Shared,
@@ -42,6 +42,8 @@ pub struct Chain {
     pub handshake_timeout: Duration,
     /// Metadata is exchanged where the peer negotiates it.
     pub exchanges_metadata: bool,
+    /// Who may connect, judged in this order.
+    pub policies: Box<[Rbac]>,
     /// What happens to its connections.
     pub terminal: Terminal,
     /// Cancelled when its connections are to end in an orderly way: it has changed, or the process ends.
@@ -210,8 +212,14 @@ impl Chain {
             NetworkFilter::TcpProxy(proxy) => {
                 Terminal::Tcp(TcpProxy::compile(proxy, before, shared)?)
             }
-            NetworkFilter::MetadataExchange(_) | NetworkFilter::Stats(_) => return Ok(None),
+            NetworkFilter::MetadataExchange(_)
+            | NetworkFilter::Stats(_)
+            | NetworkFilter::Rbac(_) => return Ok(None),
         };
+        let policies = before.iter().filter_map(|filter| match filter {
+            NetworkFilter::Rbac(rbac) => Some(Rbac::new(rbac, &shared.telemetry)),
+            _ => None,
+        });
         Ok(Some(Self {
             model: model.clone(),
             tls: model
@@ -225,6 +233,7 @@ impl Chain {
             exchanges_metadata: before
                 .iter()
                 .any(|f| matches!(f, NetworkFilter::MetadataExchange(_))),
+            policies: policies.collect(),
             terminal,
             drain: shared.drain.token(listener.direction).child_token(),
         }))

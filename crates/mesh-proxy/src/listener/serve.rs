@@ -28,7 +28,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 use tokio::{net::TcpStream, time::sleep};
 
@@ -62,6 +62,8 @@ enum Ended {
     NoChain,
     #[error("TLS")]
     Tls(#[source] crate::tls::Error),
+    #[error("refused: {0}")]
+    Refused(String),
     #[error("metadata exchange")]
     Exchange(#[source] metadata_exchange::Error),
 }
@@ -133,7 +135,8 @@ async fn listen(
 ) -> Result<Heard, Ended> {
     let chain = listener
         .pick(&Inspected::silent(destination, peer))
-        .filter(|chain| chain.tls.is_none());
+        .filter(|chain| chain.tls.is_none())
+        .filter(|chain| may_connect(chain, listener, (destination, peer)));
     let mut dialed = None;
     let quiet = async {
         match chain.map(|chain| &chain.terminal) {
@@ -169,6 +172,27 @@ async fn listen(
     })
 }
 
+/// Whether a client that has said nothing may connect, so that a server may be dialled for it.
+fn may_connect(
+    chain: &Chain,
+    listener: &Listener,
+    (destination, peer): (SocketAddr, SocketAddr),
+) -> bool {
+    if chain.policies.is_empty() {
+        return true;
+    }
+    let silent = Connection {
+        id: 0,
+        listener: listener.model.name.clone(),
+        direction: listener.model.direction,
+        peer,
+        destination,
+        server_name: None,
+        tls: None,
+    };
+    !chain.policies.iter().any(|policy| policy.refuses(&silent))
+}
+
 fn wants_original_dst(listener: &Listener) -> bool {
     let has_filter = || {
         listener
@@ -195,6 +219,7 @@ async fn walk(
     dialed: Option<Dialed>,
     worker: &Rc<Worker>,
 ) -> Result<(), Ended> {
+    let begun = (SystemTime::now(), Instant::now());
     let plain = Rewind::new(prefix, tcp);
     let mut stream = match &chain.tls {
         None => Stream::Plain(plain),
@@ -208,6 +233,15 @@ async fn walk(
         }
     };
     let metadata = exchange(chain, &connection, &mut stream, worker).await?;
+    for policy in &chain.policies {
+        if let Err(details) = policy.judge(&connection, &worker.telemetry) {
+            if let Terminal::Tcp(proxy) = &chain.terminal {
+                let end = (begun, details.clone());
+                proxy.refused(&connection, metadata.as_ref(), end, worker);
+            }
+            return Err(Ended::Refused(details));
+        }
+    }
     match &chain.terminal {
         Terminal::Http(manager) => {
             http::serve(

@@ -86,6 +86,24 @@ impl TcpProxy {
         })
     }
 
+    /// Tells telemetry of a connection that began at `begun` and goes no further, for the reason that `details` names.
+    pub fn refused(
+        &self,
+        connection: &Connection,
+        metadata: Option<&Workload>,
+        (begun, details): ((SystemTime, Instant), String),
+        worker: &Worker,
+    ) {
+        let outcome = Outcome {
+            details: Some(details.into()),
+            peer: metadata.cloned(),
+            ..Outcome::default()
+        };
+        let upstream = UpstreamRecord::default();
+        let closed = outcome.record(connection, &upstream, (begun.0, begun.1.elapsed()));
+        worker.telemetry.tcp_closed(&closed, &self.observers, None);
+    }
+
     /// Dials the server for a client that has been silent for a moment; ends when the server has something to say. `ends`:
     /// where the client wanted to go, and the client.
     ///

@@ -66,6 +66,7 @@ fn of_request<'a>(record: &'a RequestRecord<'a>) -> Subject<'a> {
             version: record.version,
             headers: record.request_headers,
             route: record.route,
+            metadata: record.metadata,
         }),
         response: Some(ResponseView {
             headers: record.response_headers,

@@ -2,7 +2,7 @@
 //!
 //! The data path fills a record and hands it over once; the access log and the metrics only read it.
 
-use crate::{connection::Connection, flag::ResponseFlags};
+use crate::{connection::Connection, flag::ResponseFlags, policy::metadata::DynamicMetadata};
 use http::{HeaderMap, Method, StatusCode, Version};
 use mesh_model::cluster::ServiceRef;
 use std::{
@@ -107,6 +107,8 @@ pub struct RequestRecord<'a> {
     pub messages: Option<(u64, u64)>,
     /// Name of the route; `%ROUTE_NAME%`.
     pub route: Option<&'a str>,
+    /// What filters wrote about it; `%DYNAMIC_METADATA%`.
+    pub(crate) metadata: &'a DynamicMetadata,
     /// Where it left to.
     pub upstream: &'a UpstreamRecord,
     /// The peer's workload as its metadata headers tell (client's inbound, server's outbound).

@@ -18,7 +18,7 @@ pub(super) use escape::push as escape;
 pub(super) use template::Piece;
 
 use super::UpstreamRecord;
-use crate::{connection::Connection, flag::ResponseFlags};
+use crate::{connection::Connection, flag::ResponseFlags, policy::metadata::DynamicMetadata};
 use http::{HeaderMap, Method, StatusCode, Version};
 use std::time::{Duration, SystemTime};
 
@@ -56,6 +56,8 @@ pub(crate) struct RequestView<'a> {
     pub(crate) headers: &'a HeaderMap,
     /// Name of its route.
     pub(crate) route: Option<&'a str>,
+    /// What filters wrote about it.
+    pub(crate) metadata: &'a DynamicMetadata,
 }
 
 /// A response.

@@ -1,7 +1,10 @@
 //! Records in, metrics and stats out.
 
 use super::*;
-use crate::{connection::Connection, connection::DownstreamPeer, flag::ResponseFlags};
+use crate::{
+    connection::Connection, connection::DownstreamPeer, flag::ResponseFlags,
+    policy::metadata::NOTHING,
+};
 use http::{HeaderMap, Method, StatusCode, Version};
 use mesh_model::{cluster::ServiceRef, filter::Stats, name::Direction};
 use std::time::SystemTime;
@@ -59,6 +62,7 @@ pub(super) fn request<'a>(
         bytes_sent: 615,
         messages: None,
         route: Some("default"),
+        metadata: &NOTHING,
         upstream,
         peer: None,
     }

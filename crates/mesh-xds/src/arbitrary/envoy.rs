@@ -87,7 +87,9 @@ fn plain_chain(chain: &mut FilterChain) {
                     !matches!(filter.filter, PeerMetadata(_) | Alpn(_) | Stats(_))
                 });
             }
-            NetworkFilter::MetadataExchange(_) | NetworkFilter::Stats(_) => {}
+            NetworkFilter::MetadataExchange(_)
+            | NetworkFilter::Stats(_)
+            | NetworkFilter::Rbac(_) => {}
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Arbitrary filters, network and HTTP, and access logs.
 
-use super::{duration, matcher, route, word};
+use super::{duration, matcher, policy, route, word};
 use mesh_model::{
     access_log::{AccessLog, AccessLogFormat},
     filter::{MetadataExchange, NetworkFilter, Stats, TcpProxy},
@@ -18,6 +18,7 @@ pub(crate) fn chain() -> impl Strategy<Value = Vec<NetworkFilter>> {
     let passing = prop_oneof![
         word().prop_map(|protocol| NetworkFilter::MetadataExchange(MetadataExchange { protocol })),
         stats().prop_map(NetworkFilter::Stats),
+        policy::rbac::network().prop_map(NetworkFilter::Rbac),
     ];
     let last = prop_oneof![
         tcp_proxy().prop_map(NetworkFilter::TcpProxy),
@@ -138,6 +139,8 @@ fn http_filter() -> impl Strategy<Value = HttpFilter> {
             })
         }),
         fault().prop_map(HttpFilter::Fault),
+        policy::rbac::rbac().prop_map(HttpFilter::Rbac),
+        policy::jwt::jwt().prop_map(|jwt| HttpFilter::Jwt(Box::new(jwt))),
         Just(HttpFilter::Cors),
         stats().prop_map(HttpFilter::Stats),
     ]
@@ -165,6 +168,8 @@ pub(crate) fn overrides() -> impl Strategy<Value = Vec<Override>> {
         Just(OverrideConfig::Off),
         Just(OverrideConfig::On),
         fault().prop_map(OverrideConfig::Fault),
+        policy::rbac::rbac().prop_map(OverrideConfig::Rbac),
+        policy::jwt::change().prop_map(OverrideConfig::Jwt),
     ];
     collection::btree_map(word(), config, 0..4).prop_map(|all| {
         let all = all.into_iter();

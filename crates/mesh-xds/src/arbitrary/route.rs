@@ -94,7 +94,8 @@ fn path() -> impl Strategy<Value = PathMatch> {
     ]
 }
 
-fn matches() -> impl Strategy<Value = RouteMatch> {
+/// Which requests a route takes.
+pub(crate) fn matches() -> impl Strategy<Value = RouteMatch> {
     (
         path(),
         any::<bool>(),

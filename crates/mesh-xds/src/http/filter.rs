@@ -12,6 +12,8 @@ use crate::{
                 grpc_stats::v3::{
                     FilterConfig as GrpcStats, filter_config::PerMethodStatSpecifier,
                 },
+                jwt_authn::v3::JwtAuthentication,
+                rbac::v3::Rbac,
                 router::v3::Router,
             },
             network::http_connection_manager::v3::{HttpFilter as Wire, http_filter::ConfigType},
@@ -20,6 +22,7 @@ use crate::{
         istio::{alpn, peer_metadata, stats},
         pack_any,
     },
+    policy::{jwt, rbac},
 };
 use mesh_model::http::{HttpFilter, NamedFilter};
 use prost::Name;
@@ -32,6 +35,8 @@ pub(super) fn encode(named: &NamedFilter) -> Wire {
         HttpFilter::Alpn(alpn) => istio::encode_alpn(alpn),
         HttpFilter::Fault(fault) => pack_any(fault::encode(fault)),
         HttpFilter::Cors => pack_any(Cors {}),
+        HttpFilter::Rbac(rbac) => rbac::encode(rbac),
+        HttpFilter::Jwt(jwt) => jwt::encode(jwt),
         HttpFilter::Stats(stats) => istio::encode_stats(*stats),
         HttpFilter::Router => pack_any(Router::default()),
     };
@@ -104,6 +109,11 @@ fn decode_config(config: Any, at: &At<'_>) -> Option<HttpFilter> {
         istio::decode_alpn(config, at).map(HttpFilter::Alpn)
     } else if is(HttpFault::full_name()) {
         fault::decode(config.message(at)?, at).map(HttpFilter::Fault)
+    } else if is(Rbac::full_name()) {
+        rbac::decode(config.message(at)?, at).map(HttpFilter::Rbac)
+    } else if is(JwtAuthentication::full_name()) {
+        let jwt = jwt::decode(config.message(at)?, at)?;
+        Some(HttpFilter::Jwt(Box::new(jwt)))
     } else if is(Cors::full_name()) {
         at.finish(config.message::<Cors>(at)?);
         Some(HttpFilter::Cors)

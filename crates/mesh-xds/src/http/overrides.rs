@@ -7,10 +7,16 @@ use super::fault;
 use crate::{
     decode::{At, Extension},
     pb::{
-        envoy::{config::route::v3::FilterConfig, extensions::filters::http::fault::v3::HttpFault},
+        envoy::{
+            config::route::v3::FilterConfig,
+            extensions::filters::http::{
+                fault::v3::HttpFault, jwt_authn::v3::PerRouteConfig, rbac::v3::RbacPerRoute,
+            },
+        },
         google::protobuf::Any,
         pack_any,
     },
+    policy::{jwt, rbac},
 };
 use mesh_model::http::{Override, OverrideConfig};
 use prost::Name;
@@ -38,6 +44,8 @@ fn config(config: &OverrideConfig) -> Any {
             ..Default::default()
         }),
         OverrideConfig::Fault(fault) => pack_any(fault::encode(fault)),
+        OverrideConfig::Rbac(rbac) => rbac::encode_override(rbac),
+        OverrideConfig::Jwt(jwt) => pack_any(jwt::encode_override(jwt)),
     }
 }
 
@@ -84,6 +92,10 @@ fn decode_switch(mut wire: FilterConfig, at: &At<'_>) -> Option<OverrideConfig> 
 fn decode_config(config: Extension, at: &At<'_>) -> Option<OverrideConfig> {
     if config.type_name == HttpFault::full_name() {
         fault::decode(config.message(at)?, at).map(OverrideConfig::Fault)
+    } else if config.type_name == RbacPerRoute::full_name() {
+        rbac::decode_override(config.message(at)?, at).map(OverrideConfig::Rbac)
+    } else if config.type_name == PerRouteConfig::full_name() {
+        jwt::decode_override(config.message(at)?, at).map(OverrideConfig::Jwt)
     } else {
         config.unknown(at)
     }

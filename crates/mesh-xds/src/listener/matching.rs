@@ -1,15 +1,12 @@
 //! Which connections a filter chain takes.
 
 use crate::{
+    address,
     decode::{self, At, Wrapped},
-    pb::{
-        envoy::config::{core::v3::CidrRange, listener::v3::FilterChainMatch as Wire},
-        google::protobuf::UInt32Value,
-    },
+    pb::{envoy::config::listener::v3::FilterChainMatch as Wire, google::protobuf::UInt32Value},
 };
-use ipnet::IpNet;
 use mesh_model::listener::{FilterChainMatch, TransportProtocol};
-use std::{mem::take, net::IpAddr};
+use std::mem::take;
 
 /// A chain that takes everything is written without a match.
 pub(super) fn encode(matches: &FilterChainMatch) -> Option<Wire> {
@@ -19,14 +16,18 @@ pub(super) fn encode(matches: &FilterChainMatch) -> Option<Wire> {
     let port = matches.destination_port.map(u32::from);
     let wire = Wire {
         destination_port: port.map(UInt32Value::wrap),
-        prefix_ranges: matches.prefix_ranges.iter().map(encode_net).collect(),
+        prefix_ranges: matches
+            .prefix_ranges
+            .iter()
+            .map(address::encode_net)
+            .collect(),
         server_names: matches.server_names.clone(),
         transport_protocol: transport.into(),
         application_protocols: matches.application_protocols.clone(),
         source_prefix_ranges: matches
             .source_prefix_ranges
             .iter()
-            .map(encode_net)
+            .map(address::encode_net)
             .collect(),
         source_ports: matches
             .source_ports
@@ -39,19 +40,16 @@ pub(super) fn encode(matches: &FilterChainMatch) -> Option<Wire> {
     (wire != Wire::default()).then_some(wire)
 }
 
-fn encode_net(net: &IpNet) -> CidrRange {
-    CidrRange {
-        address_prefix: net.addr().to_string(),
-        prefix_len: Some(UInt32Value::wrap(net.prefix_len().into())),
-    }
-}
-
 pub(super) fn decode(mut wire: Wire, at: &At<'_>) -> Option<FilterChainMatch> {
     let destination_port =
         at.optional("destination_port", wire.destination_port.take(), |w, at| {
             decode::port(w.value, at)
         });
-    let prefixes = at.list("prefix_ranges", take(&mut wire.prefix_ranges), decode_net);
+    let prefixes = at.list(
+        "prefix_ranges",
+        take(&mut wire.prefix_ranges),
+        address::decode_net,
+    );
     let names = at.list(
         "server_names",
         take(&mut wire.server_names),
@@ -61,7 +59,7 @@ pub(super) fn decode(mut wire: Wire, at: &At<'_>) -> Option<FilterChainMatch> {
     let transport = decode_transport(&transport, &at.field("transport_protocol"));
     let protocols = take(&mut wire.application_protocols);
     let sources = take(&mut wire.source_prefix_ranges);
-    let sources = at.list("source_prefix_ranges", sources, decode_net);
+    let sources = at.list("source_prefix_ranges", sources, address::decode_net);
     let source_ports = at.list("source_ports", take(&mut wire.source_ports), decode::port);
     at.finish(wire);
     Some(FilterChainMatch {
@@ -73,22 +71,6 @@ pub(super) fn decode(mut wire: Wire, at: &At<'_>) -> Option<FilterChainMatch> {
         source_prefix_ranges: sources?,
         source_ports: source_ports?,
     })
-}
-
-fn decode_net(wire: CidrRange, at: &At<'_>) -> Option<IpNet> {
-    let length = wire.prefix_len.map(Wrapped::inner).unwrap_or_default();
-    let net = wire
-        .address_prefix
-        .parse::<IpAddr>()
-        .ok()
-        .zip(u8::try_from(length).ok());
-    match net.and_then(|(ip, length)| IpNet::new(ip, length).ok()) {
-        Some(net) => Some(net),
-        None => at.refuse(format!(
-            "{}/{length} is no range of addresses",
-            wire.address_prefix
-        )),
-    }
 }
 
 /// Exact, or `*.` and what follows.

@@ -11,7 +11,7 @@ use crate::{
 use mesh_model::route::{PathMatch, RouteMatch};
 use std::mem::take;
 
-pub(super) fn encode(matches: &RouteMatch) -> Wire {
+pub(crate) fn encode(matches: &RouteMatch) -> Wire {
     Wire {
         path_specifier: Some(match matches.path.clone() {
             PathMatch::Prefix(prefix) => PathSpecifier::Prefix(prefix),
@@ -27,7 +27,7 @@ pub(super) fn encode(matches: &RouteMatch) -> Wire {
     }
 }
 
-pub(super) fn decode(mut wire: Wire, at: &At<'_>) -> Option<RouteMatch> {
+pub(crate) fn decode(mut wire: Wire, at: &At<'_>) -> Option<RouteMatch> {
     let path = match wire.path_specifier.take() {
         Some(PathSpecifier::Prefix(prefix)) => Some(PathMatch::Prefix(prefix)),
         Some(PathSpecifier::Path(path)) => Some(PathMatch::Exact(path)),

@@ -27,17 +27,12 @@ fn filters_that_decide_are_refused() -> Result<()> {
     };
     let pool = Pool::load();
     let resource = served::<Listener>(&pool, "virtualInbound")?;
-    for filter in [
-        "rbac.v3.RBAC",
-        "ext_authz.v3.ExtAuthz",
-        "local_ratelimit.v3.LocalRateLimit",
-    ] {
+    for filter in ["ext_authz.v3.ExtAuthz", "local_ratelimit.v3.LocalRateLimit"] {
         let found = errors::<Listener>(&pool, &resource, network, network_filter(filter))?;
         let want = not("filter_chains[6].filters[0]", &format!("network.{filter}"));
         assert_eq!(found, [want]);
     }
     for filter in [
-        "rbac.v3.RBAC",
         "jwt_authn.v3.JwtAuthentication",
         "ext_authz.v3.ExtAuthz",
         "lua.v3.Lua",
@@ -63,7 +58,7 @@ fn security_in_a_struct_is_no_less_refused() -> Result<()> {
                 "value": {},
             }}),
             "filter_chains[6].filters[1].typed_config.http_filters[0].typed_config: \
-             this proxy does not execute envoy.extensions.filters.http.rbac.v3.RBAC",
+             envoy.extensions.filters.http.rbac.v3.RBAC comes as a TypedStruct",
         )],
     )
 }
@@ -155,10 +150,10 @@ fn a_connection_manager_is_understood_in_full_or_refused() -> Result<()> {
         ),
         (
             "route_config/virtual_hosts/0/routes/0/typed_per_filter_config",
-            json!({"envoy.filters.http.rbac": {"@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBACPerRoute"}}),
+            json!({"envoy.filters.http.lua": {"@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.LuaPerRoute"}}),
             "route_config.virtual_hosts[0].routes[0]\
-             .typed_per_filter_config[\"envoy.filters.http.rbac\"]: this proxy does not execute \
-             envoy.extensions.filters.http.rbac.v3.RBACPerRoute"
+             .typed_per_filter_config[\"envoy.filters.http.lua\"]: this proxy does not execute \
+             envoy.extensions.filters.http.lua.v3.LuaPerRoute"
                 .into(),
         ),
     ] {

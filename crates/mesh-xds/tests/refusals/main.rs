@@ -5,6 +5,7 @@
 mod cluster;
 mod filter;
 mod listener;
+mod policy;
 mod route;
 mod tls;
 

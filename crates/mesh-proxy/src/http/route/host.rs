@@ -85,7 +85,7 @@ fn lower(host: &str) -> Cow<'_, str> {
 }
 
 /// `host` without its port. Colons inside the brackets of an IPv6 address are not ports.
-pub(super) fn without_port(host: &str) -> &str {
+pub(crate) fn without_port(host: &str) -> &str {
     match host.rfind(':') {
         Some(colon) if !host[colon..].contains(']') => {
             let bare_v6 = !host.starts_with('[') && host[..colon].contains(':');

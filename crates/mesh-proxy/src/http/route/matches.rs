@@ -9,7 +9,7 @@ use mesh_model::{
 
 /// A compiled [`RouteMatch`]. Most look at the path alone.
 #[derive(Debug)]
-pub(super) struct Matches {
+pub(crate) struct Matches {
     path: PathMatcher,
     more: Option<Box<More>>,
 }
@@ -22,7 +22,7 @@ struct More {
 }
 
 impl Matches {
-    pub(super) fn new(model: &RouteMatch) -> Self {
+    pub(crate) fn new(model: &RouteMatch) -> Self {
         let RouteMatch {
             headers,
             query,
@@ -43,7 +43,7 @@ impl Matches {
     }
 
     /// Whether it takes a request with this head.
-    pub(super) fn matches(&self, head: &RequestHead<'_>) -> bool {
+    pub(crate) fn matches(&self, head: &RequestHead<'_>) -> bool {
         let more = self.more.as_ref();
         self.path.matches(head.path.path()) && more.is_none_or(|more| more.matches(head))
     }

@@ -3,8 +3,11 @@
 //! What stands at a route, at its virtual host and at the table is brought together here, the most specific first, so
 //! that a request looks once. Routes that change nothing hold nothing.
 
-use crate::http::filter::FaultInjection;
-use mesh_model::http::{self as model, OverrideConfig};
+use crate::{http::filter::FaultInjection, policy::rbac::Engines};
+use mesh_model::{
+    http::{self as model, OverrideConfig},
+    policy::jwt::JwtOverride,
+};
 use std::sync::Arc;
 
 /// What a route changes of filters, by their names.
@@ -20,6 +23,10 @@ pub(crate) enum Override {
     On,
     /// These faults.
     Fault(Box<FaultInjection>),
+    /// This access control.
+    Rbac(Box<Engines>),
+    /// These tokens.
+    Jwt(JwtOverride),
 }
 
 impl Overrides {
@@ -47,6 +54,11 @@ impl Override {
             OverrideConfig::Off => Self::Off,
             OverrideConfig::On => Self::On,
             OverrideConfig::Fault(fault) => Self::Fault(Box::new(FaultInjection::new(fault))),
+            OverrideConfig::Jwt(jwt) => Self::Jwt(jwt.clone()),
+            OverrideConfig::Rbac(rbac) => {
+                let engines = Engines::new(rbac.rules.as_ref(), rbac.shadow_rules.as_ref());
+                Self::Rbac(Box::new(engines))
+            }
         }
     }
 }

@@ -15,6 +15,8 @@ pub(super) enum Operator {
     ResponseHeader(Headers),
     /// Always the same.
     Constant(Arc<str>),
+    /// What a filter wrote: its name, and the keys down to the value.
+    Metadata(Box<str>, Box<[Box<str>]>),
     /// What this data plane never has.
     Nothing,
     Plain(Plain),
@@ -94,8 +96,13 @@ impl Operator {
             "START_TIME" => TimeFormat::compile(argument.unwrap_or_default()).map(Self::StartTime),
             "REQ" => Headers::parse(needed()?).map(Self::RequestHeader),
             "RESP" => Headers::parse(needed()?).map(Self::ResponseHeader),
-            // Filters that would write them do not exist here.
-            "DYNAMIC_METADATA" | "FILTER_STATE" => needed().map(|_| Self::Nothing),
+            "DYNAMIC_METADATA" => {
+                let mut words = needed()?.split(':').map(Box::from);
+                let filter = words.next().unwrap_or_default();
+                Ok(Self::Metadata(filter, words.collect()))
+            }
+            // Filters that would write it do not exist here.
+            "FILTER_STATE" => needed().map(|_| Self::Nothing),
             "HOSTNAME" => Ok(Self::Constant(hostname())),
             _ => match (Plain::of_word(name), argument) {
                 (Some(plain), None) => Ok(Self::Plain(plain)),
@@ -126,6 +133,11 @@ impl Operator {
             Self::RequestHeader(headers) => headers.in_request(subject),
             Self::ResponseHeader(headers) => headers.in_response(subject),
             Self::Constant(text) => Value::Bytes(text.as_bytes()),
+            Self::Metadata(filter, path) => {
+                let metadata = subject.request.map(|request| request.metadata);
+                let found = metadata.and_then(|m| m.get(filter, path.iter().map(|key| &**key)));
+                found.map_or(Value::Absent, Value::Json)
+            }
             Self::Nothing => Value::Absent,
             Self::Plain(plain) => plain.value(subject),
         }

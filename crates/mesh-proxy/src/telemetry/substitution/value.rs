@@ -22,6 +22,7 @@ pub(super) enum Value<'a> {
     Ip(IpAddr),
     Flags(ResponseFlags),
     Time(SystemTime, &'a TimeFormat),
+    Json(&'a serde_json::Value),
 }
 
 impl Value<'_> {
@@ -31,6 +32,12 @@ impl Value<'_> {
             Self::Absent | Self::Bytes(b"") | Self::Word("") if style == Style::Header => {}
             Self::Absent | Self::Bytes(b"") | Self::Word("") => out.push(b'-'),
             Self::Bytes(bytes) => escape::push(out, cut(bytes, longest), style),
+            Self::Json(serde_json::Value::String(text)) => {
+                escape::push(out, cut(text.as_bytes(), longest), style);
+            }
+            Self::Json(value) => {
+                escape::push(out, cut(value.to_string().as_bytes(), longest), style);
+            }
             Self::Word(text) => {
                 let start = out.len();
                 escape::push(out, cut(text.as_bytes(), longest), style);
@@ -57,7 +64,7 @@ impl Value<'_> {
                 format.push(out, *time);
                 Ok(())
             }
-            Self::Absent | Self::Bytes(_) | Self::Word(_) => Ok(()),
+            Self::Absent | Self::Bytes(_) | Self::Word(_) | Self::Json(_) => Ok(()),
         }
         .expect("a Vec grows");
     }
@@ -67,6 +74,9 @@ impl Value<'_> {
         match self {
             Self::Absent | Self::Bytes(b"") | Self::Word("") => out.extend_from_slice(b"null"),
             Self::Number(_) => self.push_own(out),
+            Self::Json(value) if !value.is_string() => {
+                out.extend_from_slice(value.to_string().as_bytes());
+            }
             _ => {
                 out.push(b'"');
                 self.push_text(out, longest, Style::Json);
