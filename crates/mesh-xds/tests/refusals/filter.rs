@@ -33,7 +33,6 @@ fn filters_that_decide_are_refused() -> Result<()> {
         assert_eq!(found, [want]);
     }
     for filter in [
-        "jwt_authn.v3.JwtAuthentication",
         "ext_authz.v3.ExtAuthz",
         "lua.v3.Lua",
         "wasm.v3.Wasm",

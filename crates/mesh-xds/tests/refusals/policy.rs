@@ -46,10 +46,8 @@ fn what_istio_makes_of_policies_is_understood() -> Result<()> {
     let captured: Vec<Json> = serde_json::from_str(CAPTURED)?;
     for config in captured {
         let kind = config["@type"].as_str().unwrap_or_default().to_owned();
-        if kind.ends_with("RBAC") {
-            let found = filter_errors(&pool, &resource, config)?;
-            assert_eq!(found, [""; 0], "{kind}");
-        }
+        let found = filter_errors(&pool, &resource, config)?;
+        assert_eq!(found, [""; 0], "{kind}");
     }
     Ok(())
 }
@@ -234,5 +232,98 @@ fn deprecated_words_mean_what_they_meant() -> Result<()> {
             .iter()
             .all(|f| !matches!(f.filter, HttpFilter::Rbac(_)))
     );
+    Ok(())
+}
+
+#[test]
+fn tokens_are_understood_in_full_or_refused() -> Result<()> {
+    let pool = Pool::load();
+    let resource = served::<Listener>(&pool, "virtualInbound")?;
+    let type_url =
+        "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication";
+    let set = "is set, and this proxy does not execute it";
+    let keys = json!({"inline_string": "{}"});
+    let provider = |more: Json| {
+        let mut provider = json!({"issuer": "i", "local_jwks": keys});
+        for (name, value) in more.as_object().into_iter().flatten() {
+            provider[name] = value.clone();
+        }
+        json!({"providers": {"p": provider}})
+    };
+    let rule = |requires: Json| {
+        let mut config = provider(json!({}));
+        config["rules"] = json!([{"match": {"prefix": "/"}, "requires": requires}]);
+        config
+    };
+    let remote = |uri: Json| json!({"providers": {"p": {"remote_jwks": {"http_uri": uri}}}});
+    let at = "providers[\"p\"]";
+    for (config, want) in [
+        (
+            json!({"providers": {"p": {}}}),
+            format!("{at}.jwks_source_specifier: must be set"),
+        ),
+        (
+            json!({"providers": {"p": {"local_jwks": {"filename": "/etc/passwd"}}}}),
+            format!("{at}.local_jwks: must be given inline"),
+        ),
+        (
+            provider(json!({"clear_route_cache": true})),
+            format!("{at}.clear_route_cache: {set}"),
+        ),
+        (
+            provider(json!({"failed_status_in_metadata": "x"})),
+            format!("{at}.failed_status_in_metadata: {set}"),
+        ),
+        (
+            provider(json!({"from_headers": [{"name": "a b"}]})),
+            format!("{at}.from_headers[0].name: \"a b\" is no name of a header"),
+        ),
+        (
+            provider(json!({"claim_to_headers": [{"header_name": "x"}]})),
+            format!("{at}.claim_to_headers[0].claim_name: must be set"),
+        ),
+        (
+            remote(json!({"uri": "/keys", "cluster": "c", "timeout": "1s"})),
+            format!(
+                "{at}.remote_jwks.http_uri.uri: \"/keys\" is no address with a scheme and a host"
+            ),
+        ),
+        (
+            remote(json!({"uri": "http://a/keys", "cluster": "c"})),
+            format!("{at}.remote_jwks.http_uri.timeout: must be set"),
+        ),
+        (
+            remote(json!({"uri": "http://a/keys", "timeout": "1s"})),
+            format!("{at}.remote_jwks.http_uri.cluster: must be set"),
+        ),
+        (rule(json!({})), "rules[0].requires: must be set".to_owned()),
+        (
+            rule(json!({"provider_name": "q"})),
+            "rules[0].requires.provider_name: there is no provider \"q\"".to_owned(),
+        ),
+        (
+            rule(json!({"requires_any": {"requirements": [{"provider_name": "p"}]}})),
+            "rules[0].requires.requires_any.requirements: has less than two members".to_owned(),
+        ),
+        (
+            rule(json!({"extract_only_without_validation": {}})),
+            "rules[0].requires.extract_only_without_validation: \
+             this proxy believes no token that it has not verified"
+                .to_owned(),
+        ),
+        (
+            json!({"rules": [{"match": {"prefix": "/"}, "requirement_name": "r"}]}),
+            "rules[0].requirement_name: there is no requirement \"r\"".to_owned(),
+        ),
+        (
+            json!({"filter_state_rules": {"name": "x"}}),
+            format!("filter_state_rules: {set}"),
+        ),
+    ] {
+        let mut config = config;
+        config["@type"] = json!(type_url);
+        let found = filter_errors(&pool, &resource, config.clone())?;
+        assert_eq!(found, [want], "{config}");
+    }
     Ok(())
 }

@@ -7,6 +7,7 @@ use mesh_model::{
     matcher::StringMatch,
     policy::jwt::{DEFAULT_CLOCK_SKEW, Keys, Provider},
 };
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::{sync::LazyLock, time::Duration};
 
@@ -494,5 +495,20 @@ fn keys_that_cannot_be_used_verify_nothing() {
         (wrong, Status::NoSuchKey),
     ] {
         assert_eq!(judge_by(&provider(""), &keys, &token), Err(want), "{keys}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn sec_38_no_text_does_harm(
+        header in ".{0,40}",
+        payload in r#"\{("(iss|aud|exp|nbf|sub)":("x"|-?[0-9]{1,25}|null|\[\]|1e400),?){0,4}\}?"#,
+        signature in "[A-Za-z0-9_.=-]{0,20}",
+    ) {
+        for header in [header.as_str(), ES256] {
+            let text = format!("{}.{}.{signature}", encode(header), encode(&payload));
+            prop_assert!(judge(&text).is_err());
+        }
+        prop_assert!(judge(&header).is_err());
     }
 }

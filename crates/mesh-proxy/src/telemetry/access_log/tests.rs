@@ -1,16 +1,17 @@
 //! Lines as they are written, of records like those of the data path.
 
 use super::*;
-use crate::telemetry::UpstreamRecord;
 use crate::telemetry::{
     Observers, Telemetry,
     tests::{connection, request, tcp, telemetry},
 };
+use crate::{policy::metadata::DynamicMetadata, telemetry::UpstreamRecord};
 use http::{HeaderMap, HeaderValue, StatusCode, Version};
 use mesh_model::{
     access_log::{AccessLogFormat, ISTIO_TEXT_FORMAT},
     name::Direction,
 };
+use serde_json::json;
 use std::time::Duration;
 
 fn line(format: AccessLogFormat, line: &Line<'_>) -> String {
@@ -216,6 +217,50 @@ fn operators() {
         );
     }
     assert_ne!(line(text("%HOSTNAME%"), &Line::Request(&record)), "-");
+}
+
+#[test]
+fn what_filters_wrote_is_shown() {
+    let connection = connection(Direction::Inbound);
+    let (upstream, headers) = (UpstreamRecord::default(), HeaderMap::new());
+    let mut metadata = DynamicMetadata::default();
+    let claims = json!({"sub": "a \"b\"\n", "n": 7, "groups": ["x", "y"]});
+    metadata.set("jwt", "payload", claims);
+    let record = RequestRecord {
+        metadata: &metadata,
+        ..request(&connection, &upstream, &headers)
+    };
+    for (format, want) in [
+        ("%DYNAMIC_METADATA(jwt:payload:n)%", "7"),
+        ("%DYNAMIC_METADATA(jwt:payload:groups)%", r#"["x","y"]"#),
+        ("%DYNAMIC_METADATA(jwt:payload:groups):4%", r#"["x""#),
+        ("%DYNAMIC_METADATA(jwt:payload:none)%", "-"),
+        ("%DYNAMIC_METADATA(other)%", "-"),
+    ] {
+        assert_eq!(
+            line(text(format), &Line::Request(&record)),
+            want,
+            "{format}"
+        );
+    }
+    let hostile = line(
+        text("%DYNAMIC_METADATA(jwt:payload:sub)%"),
+        &Line::Request(&record),
+    );
+    assert!(
+        !hostile.contains('\n') && hostile.starts_with("a "),
+        "{hostile}"
+    );
+    let json = AccessLogFormat::Json(vec![
+        ("n".into(), "%DYNAMIC_METADATA(jwt:payload:n)%".into()),
+        ("no".into(), "%DYNAMIC_METADATA(jwt:payload:no)%".into()),
+        ("sub".into(), "%DYNAMIC_METADATA(jwt:payload:sub)%".into()),
+        ("all".into(), "%DYNAMIC_METADATA(jwt)%".into()),
+    ]);
+    let got = line(json, &Line::Request(&record));
+    let got: serde_json::Value = serde_json::from_str(&got).expect("JSON");
+    assert_eq!((&got["n"], &got["no"]), (&json!(7), &json!(null)));
+    assert_eq!(got["sub"], got["all"]["payload"]["sub"]);
 }
 
 #[test]

@@ -36,7 +36,13 @@ impl Value<'_> {
                 escape::push(out, cut(text.as_bytes(), longest), style);
             }
             Self::Json(value) => {
-                escape::push(out, cut(value.to_string().as_bytes(), longest), style);
+                let text = value.to_string();
+                let text = cut(text.as_bytes(), longest);
+                match style {
+                    // JSON has escaped what is hostile in ASCII.
+                    Style::Text | Style::Header if text.is_ascii() => out.extend_from_slice(text),
+                    _ => escape::push(out, text, style),
+                }
             }
             Self::Word(text) => {
                 let start = out.len();
