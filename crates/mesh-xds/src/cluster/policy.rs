@@ -139,6 +139,6 @@ fn decode_maglev(mut wire: MaglevLbConfig, at: &At<'_>) -> Option<LbPolicy> {
 
 /// Whether a Maglev table may have that many entries: with another number filling it might never end.
 fn is_prime(number: u32) -> bool {
-    let divisors = (2..).take_while(|d| u64::from(*d) * u64::from(*d) <= u64::from(number));
-    number >= 2 && divisors.clone().all(|divisor: u32| number % divisor != 0)
+    let mut divisors = (2u32..).take_while(|d| u64::from(*d) * u64::from(*d) <= number.into());
+    number >= 2 && divisors.all(|divisor| !number.is_multiple_of(divisor))
 }
