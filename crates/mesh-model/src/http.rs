@@ -1,8 +1,10 @@
 //! The HTTP connection manager and its filters (Envoy `HttpConnectionManager`).
 
+mod cors; //   which pages of other origins may ask
 mod fault; //  faults on purpose
 mod filter; // what filters do
 
+pub use cors::CorsPolicy;
 pub use fault::{Abort, AbortStatus, Delay, Fault};
 pub use filter::{Alpn, HttpFilter, NamedFilter, Override, OverrideConfig, PeerMetadata};
 

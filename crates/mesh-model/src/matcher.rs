@@ -8,9 +8,11 @@ mod header; //   headers and query parameters
 mod regex; //    regular expressions
 mod string; //   texts
 mod template; // paths in which parts are left open
+mod substitution; // what matches a regular expression, replaced
 
 pub use fraction::{Fraction, FractionOf};
 pub use header::{HeaderMatch, HeaderValueMatch, QueryMatch};
 pub use regex::{InvalidRegex, Regex};
 pub use string::{StringMatch, StringMatcher};
+pub use substitution::{InvalidSubstitution, Substitution};
 pub use template::{InvalidTemplate, PathTemplate};

@@ -3,16 +3,26 @@
 mod action; //   what a route does
 mod hash; //     what keeps requests together
 mod header; //   what is changed of headers
+mod internal_redirect; // redirects that are followed here
 mod matching; // which requests it takes
+mod mirror; //   copies of requests
+mod redirect; // where else a client is to ask
 mod retry; //    when it tries again
+mod rewrite; //  which path and host a server is asked for
+mod template; // paths with variables
 
 pub use action::{
     DirectResponse, Forward, MaxStreamDuration, RouteAction, Target, WeightedCluster,
 };
 pub use hash::{HashBy, HashCookie, HashPolicy};
 pub use header::{AppendAction, HeaderAdd, HeaderMutations};
+pub use internal_redirect::{InternalRedirects, RedirectPredicate};
 pub use matching::{PathMatch, RouteMatch};
-pub use retry::{RetryOn, RetryPolicy};
+pub use mirror::Mirror;
+pub use redirect::{PathRedirect, Redirect, RedirectStatus};
+pub use retry::{RateLimitedBackOff, ResetFormat, ResetHeader, RetryOn, RetryPolicy};
+pub use rewrite::{HostRewrite, PathRewrite, Rewrite};
+pub use template::{InvalidTemplate, TemplateRewrite, UriTemplate};
 
 use crate::{RouteName, http::Override};
 
@@ -58,6 +68,12 @@ pub struct VirtualHost {
     pub routes: Vec<Route>,
     /// `x-envoy-attempt-count` is set on requests.
     pub include_request_attempt_count: bool,
+    /// `x-envoy-attempt-count` is set on responses.
+    pub include_attempt_count_in_response: bool,
+    /// Requests that are tried again after a timeout say so in `x-envoy-is-timeout-retry`.
+    pub include_is_timeout_retry: bool,
+    /// Retries of the routes that say nothing of them.
+    pub retry: Option<RetryPolicy>,
     /// What is changed of filters, by their names; a route's go before.
     pub overrides: Vec<Override>,
     /// What is changed of headers, after a route's changes.
@@ -72,6 +88,9 @@ impl VirtualHost {
             domains,
             routes,
             include_request_attempt_count: false,
+            include_attempt_count_in_response: false,
+            include_is_timeout_retry: false,
+            retry: None,
             overrides: Vec::new(),
             headers: HeaderMutations::default(),
         }

@@ -18,6 +18,8 @@ macro_rules! flags {
 pub struct ResponseFlags(u32);
 
 flags! {
+    /// All retries were used. Envoy sets it before what went wrong the last time, and prints in that order.
+    UPSTREAM_RETRY_LIMIT_EXCEEDED = "URX", 15;
     /// Our own health check fails.
     FAILED_LOCAL_HEALTH_CHECK = "LH", 0;
     /// The upstream cluster has no healthy host.
@@ -48,8 +50,6 @@ flags! {
     RATE_LIMIT_SERVICE_ERROR = "RLSE", 13;
     /// The client closed the connection.
     DOWNSTREAM_CONNECTION_TERMINATION = "DC", 14;
-    /// All retries were used.
-    UPSTREAM_RETRY_LIMIT_EXCEEDED = "URX", 15;
     /// The stream was idle for too long.
     STREAM_IDLE_TIMEOUT = "SI", 16;
     /// The request holds a value that its strictly checked header must not have.
@@ -126,6 +126,6 @@ mod tests {
         assert_eq!(flags.to_string(), "-");
         flags.insert(ResponseFlags::UPSTREAM_RETRY_LIMIT_EXCEEDED);
         flags.insert(ResponseFlags::UPSTREAM_CONNECTION_FAILURE);
-        assert_eq!(flags.to_string(), "UF,URX");
+        assert_eq!(flags.to_string(), "URX,UF");
     }
 }

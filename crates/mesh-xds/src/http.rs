@@ -3,6 +3,7 @@
 pub(crate) mod overrides; // what routes change of filters
 
 mod client_cert; // what is done with `x-forwarded-client-cert`
+mod cors; // which pages of other origins may ask
 mod fault; // faults on purpose
 mod filter; // HTTP filters
 mod path; // what is done with odd paths

@@ -9,12 +9,15 @@ use crate::{
     pb::envoy::{
         config::core::v3::RuntimeFractionalPercent,
         r#type::{
-            matcher::v3::{RegexMatcher, StringMatcher as Wire, string_matcher::MatchPattern},
+            matcher::v3::{
+                RegexMatchAndSubstitute, RegexMatcher, StringMatcher as Wire,
+                string_matcher::MatchPattern,
+            },
             v3::{FractionalPercent, fractional_percent::DenominatorType},
         },
     },
 };
-use mesh_model::matcher::{Fraction, FractionOf, Regex, StringMatch, StringMatcher};
+use mesh_model::matcher::{Fraction, FractionOf, Regex, StringMatch, StringMatcher, Substitution};
 use std::mem::take;
 
 pub(crate) fn encode(matcher: &StringMatcher) -> Wire {
@@ -80,6 +83,41 @@ pub(crate) fn decode_regex(mut wire: RegexMatcher, at: &At<'_>) -> Option<Regex>
     match Regex::new(&pattern) {
         Ok(regex) => Some(regex),
         Err(error) => at.field("regex").refuse(format!("{pattern:?} {error}")),
+    }
+}
+
+pub(crate) fn encode_substitution(substitution: &Substitution) -> RegexMatchAndSubstitute {
+    RegexMatchAndSubstitute {
+        pattern: Some(RegexMatcher {
+            regex: substitution.pattern().into(),
+            ..Default::default()
+        }),
+        substitution: substitution.replacement().into(),
+    }
+}
+
+#[allow(deprecated)] // there has only ever been one engine
+pub(crate) fn decode_substitution(
+    mut wire: RegexMatchAndSubstitute,
+    at: &At<'_>,
+) -> Option<Substitution> {
+    let replacement = take(&mut wire.substitution);
+    let replacement = at.field("substitution").header_value(replacement);
+    let pattern = at.required(
+        "pattern",
+        wire.pattern.take(),
+        |mut wire: RegexMatcher, at| {
+            let pattern = at.text("regex", take(&mut wire.regex));
+            wire.engine_type = None;
+            at.finish(wire);
+            pattern
+        },
+    );
+    at.finish(wire);
+    let (pattern, replacement) = (pattern?, replacement?);
+    match Substitution::new(&pattern, &replacement) {
+        Ok(substitution) => Some(substitution),
+        Err(error) => at.refuse(format!("{pattern:?}, {replacement:?}: {error}")),
     }
 }
 

@@ -3,8 +3,12 @@
 mod action; // what a route does
 mod hash; // what keeps requests together
 mod header; // what is changed of headers
+mod internal_redirect; // redirects that are followed here
 mod matching; // which requests it takes
+mod mirror; // copies of requests
+mod redirect; // where else a client is to ask
 mod retry; // when it tries again
+mod rewrite; // which path and host a server is asked for
 
 pub(crate) use matching::{decode as decode_match, encode as encode_match};
 
@@ -20,7 +24,9 @@ use crate::{
     sorted::{self, With},
 };
 use bytes::Bytes;
-use mesh_model::route::{Route, RouteAction, RouteConfiguration, VirtualHost};
+use mesh_model::route::{
+    PathMatch, PathRewrite, Route, RouteAction, RouteConfiguration, VirtualHost,
+};
 use prost::Message;
 use std::{collections::HashMap, mem::take};
 
@@ -76,6 +82,9 @@ fn encode_host(host: &VirtualHost) -> With<wire::VirtualHost, sorted::VirtualHos
         name: host.name.clone(),
         domains: host.domains.clone(),
         include_request_attempt_count: host.include_request_attempt_count,
+        include_attempt_count_in_response: host.include_attempt_count_in_response,
+        include_is_timeout_retry_header: host.include_is_timeout_retry,
+        retry_policy: host.retry.as_ref().map(retry::encode),
         ..Default::default()
     };
     let tail = sorted::VirtualHostTail {
@@ -165,7 +174,7 @@ fn expect_short_bodies(table: &RouteConfiguration, at: &At<'_>) -> Option<()> {
     let routes = table.virtual_hosts.iter().flat_map(|host| &host.routes);
     let too_long = |route: &&Route| match &route.action {
         RouteAction::DirectResponse(response) => response.body.len() as u64 > u64::from(limit),
-        RouteAction::Forward(_) => false,
+        RouteAction::Forward(_) | RouteAction::Redirect(_) => false,
     };
     match routes.filter(too_long).count() {
         0 => Some(()),
@@ -182,6 +191,9 @@ fn decode_host(mut wire: wire::VirtualHost, at: &At<'_>) -> Option<VirtualHost> 
     let domains = at.list("domains", take(&mut wire.domains), decode_domain);
     let routes = at.list("routes", take(&mut wire.routes), decode_route);
     let count_attempts = take(&mut wire.include_request_attempt_count);
+    let tell_attempts = take(&mut wire.include_attempt_count_in_response);
+    let tell_timeouts = take(&mut wire.include_is_timeout_retry_header);
+    let retry = at.optional("retry_policy", wire.retry_policy.take(), retry::decode);
     let headers = header::decode(header::take_headers!(wire), at);
     let overrides = overrides::decode(take(&mut wire.typed_per_filter_config), at);
     at.finish(wire);
@@ -194,6 +206,9 @@ fn decode_host(mut wire: wire::VirtualHost, at: &At<'_>) -> Option<VirtualHost> 
         domains,
         routes: routes?,
         include_request_attempt_count: count_attempts,
+        include_attempt_count_in_response: tell_attempts,
+        include_is_timeout_retry: tell_timeouts,
+        retry: retry?,
         overrides: overrides?,
         headers: headers?,
     })
@@ -218,15 +233,34 @@ fn decode_route(mut wire: wire::Route, at: &At<'_>) -> Option<Route> {
     let headers = header::decode(header::take_headers!(wire), at);
     let overrides = overrides::decode(take(&mut wire.typed_per_filter_config), at);
     at.finish(wire);
+    let (matches, action) = (matches?, action?);
+    expect_variables(&matches.path, &action, at)?;
     Some(Route {
         name,
-        matches: matches?,
-        action: action?,
+        matches,
+        action,
         operation: operation?,
         config: config?,
         overrides: overrides?,
         headers: headers?,
     })
+}
+
+/// Variables that a path is made of are those of the route's template.
+fn expect_variables(path: &PathMatch, action: &RouteAction, at: &At<'_>) -> Option<()> {
+    let RouteAction::Forward(forward) = action else {
+        return Some(());
+    };
+    match (&forward.rewrite.path, path) {
+        (Some(PathRewrite::Template(rewrite)), PathMatch::Template(template))
+            if template.has_all_of(rewrite) =>
+        {
+            Some(())
+        }
+        (Some(PathRewrite::Template(_)), _) => (at.field("route").field("path_rewrite_policy"))
+            .refuse("names variables that the route does not match by a template"),
+        _ => Some(()),
+    }
 }
 
 fn decode_decorator(mut wire: Decorator, at: &At<'_>) -> Option<String> {

@@ -113,6 +113,7 @@ fn the_inbound_route() -> Result<()> {
         max_stream_duration: Some(MaxStreamDuration {
             max: Some(Duration::ZERO),
             grpc_timeout_header_max: Some(Duration::ZERO),
+            grpc_timeout_header_offset: None,
         }),
         ..Forward::to(ClusterName::inbound(80))
     };

@@ -59,6 +59,7 @@ pub(super) fn inbound(
     let no_limit = MaxStreamDuration {
         max: Some(Duration::ZERO),
         grpc_timeout_header_max: Some(Duration::ZERO),
+        grpc_timeout_header_offset: None,
     };
     let forward = Forward {
         timeout: Some(Duration::ZERO),

@@ -127,5 +127,6 @@ fn forwarded_to(host: &VirtualHost) -> String {
             Target::Weighted(clusters) => format!("{clusters:?}"),
         },
         RouteAction::DirectResponse(response) => response.status.to_string(),
+        RouteAction::Redirect(redirect) => redirect.status.code().to_string(),
     }
 }

@@ -1,6 +1,6 @@
 //! HTTP filters.
 
-use super::Fault;
+use super::{CorsPolicy, Fault};
 use crate::{
     filter::Stats,
     policy::{
@@ -53,6 +53,8 @@ pub enum OverrideConfig {
     Rbac(Rbac),
     /// What tokens are needed.
     Jwt(JwtOverride),
+    /// Who of other origins may ask; what it leaves open, the levels around it say.
+    Cors(Box<CorsPolicy>),
 }
 
 /// An HTTP filter.
@@ -70,7 +72,7 @@ pub enum HttpFilter {
     Rbac(Rbac),
     /// `envoy.filters.http.jwt_authn`: tokens that say who asks.
     Jwt(Box<JwtAuthn>),
-    /// `envoy.filters.http.cors`, without a policy of its own.
+    /// `envoy.filters.http.cors`: its policies stand at routes.
     Cors,
     /// `istio.stats`: the `istio_*` metrics.
     Stats(Stats),

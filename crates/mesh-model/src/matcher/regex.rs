@@ -39,10 +39,7 @@ impl Regex {
     /// # Errors
     /// If it cannot be read, or costs too much.
     pub fn new(pattern: &str) -> Result<Self, InvalidRegex> {
-        if pattern.len() > MOST_PATTERN_BYTES {
-            return Err(InvalidRegex::TooLong);
-        }
-        let plain = as_in_re2(pattern);
+        let plain = readable(pattern)?;
         // By itself first, so that no stray parenthesis of its own ends the group that it is put into.
         compile(&plain)?;
         Ok(Self {
@@ -62,7 +59,7 @@ impl Regex {
     }
 }
 
-fn compile(pattern: &str) -> Result<regex::bytes::Regex, InvalidRegex> {
+pub(super) fn compile(pattern: &str) -> Result<regex::bytes::Regex, InvalidRegex> {
     let built = regex::bytes::RegexBuilder::new(pattern)
         .unicode(false)
         .size_limit(MOST_PROGRAM_BYTES)
@@ -71,6 +68,14 @@ fn compile(pattern: &str) -> Result<regex::bytes::Regex, InvalidRegex> {
         regex::Error::CompiledTooBig(_) => InvalidRegex::TooLarge,
         _ => InvalidRegex::Syntax,
     })
+}
+
+/// `pattern` as the engine reads it.
+pub(super) fn readable(pattern: &str) -> Result<String, InvalidRegex> {
+    match pattern.len() > MOST_PATTERN_BYTES {
+        true => Err(InvalidRegex::TooLong),
+        false => Ok(as_in_re2(pattern)),
+    }
 }
 
 /// `pattern` with what is plain text inside RE2's `[…]`, but stands for operations on sets here, escaped.

@@ -1,14 +1,19 @@
 //! What a route does with a request.
 
-use super::{HashPolicy, HeaderMutations, RetryPolicy};
+use super::{
+    HashPolicy, HeaderMutations, InternalRedirects, Mirror, Redirect, RetryPolicy, Rewrite,
+};
 use crate::ClusterName;
 use std::time::Duration;
 
 /// What a route does with the requests that it takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every route forwards")]
 pub enum RouteAction {
     /// Sends the request to a cluster.
     Forward(Forward),
+    /// Sends the client elsewhere.
+    Redirect(Redirect),
     /// Answers by itself.
     DirectResponse(DirectResponse),
 }
@@ -18,16 +23,24 @@ pub enum RouteAction {
 pub struct Forward {
     /// Where to.
     pub target: Target,
+    /// Path and host that the server is asked for.
+    pub rewrite: Rewrite,
+    /// Who gets copies.
+    pub mirrors: Vec<Mirror>,
     /// How long the whole request may take, retries included; zero: for ever; `None`: Envoy's 15 s.
     pub timeout: Option<Duration>,
     /// Cap on the `grpc-timeout` header; zero: none; `None`: the header is not read (Envoy `max_grpc_timeout`).
     pub max_grpc_timeout: Option<Duration>,
     /// Limits on the stream (Envoy `max_stream_duration`).
     pub max_stream_duration: Option<MaxStreamDuration>,
-    /// Retries.
+    /// How long the stream may be idle; zero: for ever; `None`: as long as the connection manager lets it.
+    pub idle_timeout: Option<Duration>,
+    /// Retries; `None`: those of the virtual host.
     pub retry: Option<RetryPolicy>,
     /// What keeps requests together, where the cluster hashes; one after the other.
     pub hash: Vec<HashPolicy>,
+    /// Redirects that are followed here.
+    pub internal_redirects: Option<InternalRedirects>,
 }
 
 impl Forward {
@@ -35,11 +48,15 @@ impl Forward {
     pub fn to(cluster: ClusterName) -> Self {
         Self {
             target: Target::Cluster(cluster),
+            rewrite: Rewrite::default(),
+            mirrors: Vec::new(),
             timeout: None,
             max_grpc_timeout: None,
             max_stream_duration: None,
+            idle_timeout: None,
             retry: None,
             hash: Vec::new(),
+            internal_redirects: None,
         }
     }
 }
@@ -71,6 +88,8 @@ pub struct MaxStreamDuration {
     pub max: Option<Duration>,
     /// Cap on the `grpc-timeout` header.
     pub grpc_timeout_header_max: Option<Duration>,
+    /// Taken off the header's value, if that is longer: time that is needed on the way back.
+    pub grpc_timeout_header_offset: Option<Duration>,
 }
 
 /// Answers without an upstream.

@@ -1,5 +1,6 @@
 //! Which requests a route takes.
 
+use super::UriTemplate;
 use crate::matcher::{Fraction, HeaderMatch, QueryMatch, Regex};
 
 /// Which requests a route takes.
@@ -41,4 +42,6 @@ pub enum PathMatch {
     SeparatedPrefix(String),
     /// All of it matches.
     Regex(Regex),
+    /// All of it is like this template (Envoy `path_match_policy` with `UriTemplateMatchConfig`).
+    Template(UriTemplate),
 }

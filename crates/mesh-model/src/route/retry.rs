@@ -1,5 +1,6 @@
 //! When and how a request is tried again.
 
+use crate::matcher::HeaderMatch;
 use std::time::Duration;
 
 /// When and how a request is tried again (Envoy `RetryPolicy`).
@@ -11,6 +12,12 @@ pub struct RetryPolicy {
     pub num_retries: u32,
     /// How long each try may take; `None` or zero: as long as the request.
     pub per_try_timeout: Option<Duration>,
+    /// How long nothing may come from the server during a try; `None` or zero: as long as the request.
+    pub per_try_idle_timeout: Option<Duration>,
+    /// Headers of a response, one of which must match for [`RetryOn::RetriableHeaders`].
+    pub retriable_headers: Vec<HeaderMatch>,
+    /// Headers of a request, one of which must match, if there are any, for the request to be tried again at all.
+    pub retriable_request_headers: Vec<HeaderMatch>,
     /// Status codes for [`RetryOn::RetriableStatusCodes`].
     pub retriable_status_codes: Vec<u16>,
     /// A retry avoids the hosts already tried (Envoy `previous_hosts`).
@@ -21,6 +28,36 @@ pub struct RetryPolicy {
     pub back_off_base: Option<Duration>,
     /// Longest back-off; `None`: ten times the base.
     pub back_off_max: Option<Duration>,
+    /// The server may say how long the back-off is.
+    pub rate_limited_back_off: Option<RateLimitedBackOff>,
+}
+
+/// A back-off of the length that the server says (Envoy `RateLimitedRetryBackOff`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateLimitedBackOff {
+    /// Headers of the response that may say it; the first that does counts. Never empty.
+    pub headers: Vec<ResetHeader>,
+    /// What is longer does not count; `None`: Envoy's 300 s.
+    pub max: Option<Duration>,
+}
+
+/// A header that says when to try again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResetHeader {
+    /// Its name, lower case, such as `retry-after`.
+    pub name: String,
+    /// What its value is.
+    pub format: ResetFormat,
+}
+
+/// What the value of a header that says when to try again is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ResetFormat {
+    /// Seconds from now.
+    #[default]
+    Seconds,
+    /// Seconds since 1970.
+    UnixTimestamp,
 }
 
 /// A condition for a retry (Envoy `retry_on`).
@@ -42,8 +79,12 @@ pub enum RetryOn {
     RefusedStream,
     /// A status of [`RetryPolicy::retriable_status_codes`].
     RetriableStatusCodes,
+    /// A header of [`RetryPolicy::retriable_headers`] matches.
+    RetriableHeaders,
     /// `x-envoy-ratelimited` is set.
     EnvoyRatelimited,
+    /// A connection of HTTP/3 failed after it was made: never here.
+    Http3PostConnectFailure,
     /// gRPC status `cancelled`.
     Cancelled,
     /// gRPC status `deadline-exceeded`.
@@ -58,7 +99,7 @@ pub enum RetryOn {
 
 impl RetryOn {
     /// All conditions.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::FiveXx,
         Self::GatewayError,
         Self::Reset,
@@ -67,7 +108,9 @@ impl RetryOn {
         Self::Retriable4xx,
         Self::RefusedStream,
         Self::RetriableStatusCodes,
+        Self::RetriableHeaders,
         Self::EnvoyRatelimited,
+        Self::Http3PostConnectFailure,
         Self::Cancelled,
         Self::DeadlineExceeded,
         Self::Internal,
@@ -86,7 +129,9 @@ impl RetryOn {
             Self::Retriable4xx => "retriable-4xx",
             Self::RefusedStream => "refused-stream",
             Self::RetriableStatusCodes => "retriable-status-codes",
+            Self::RetriableHeaders => "retriable-headers",
             Self::EnvoyRatelimited => "envoy-ratelimited",
+            Self::Http3PostConnectFailure => "http3-post-connect-failure",
             Self::Cancelled => "cancelled",
             Self::DeadlineExceeded => "deadline-exceeded",
             Self::Internal => "internal",
@@ -110,6 +155,6 @@ mod tests {
         for on in RetryOn::ALL {
             assert_eq!(RetryOn::parse(on.as_str()), Some(on));
         }
-        assert_eq!(RetryOn::parse("http3-post-connect-failure"), None);
+        assert_eq!(RetryOn::parse("sometimes"), None);
     }
 }

@@ -52,7 +52,6 @@ fn status(cluster: &ClusterStatus) -> admin::ClusterStatus {
         eds_service_name: eds_name(cluster)
             .map(ToString::to_string)
             .unwrap_or_default(),
-        ..Default::default()
     }
 }
 

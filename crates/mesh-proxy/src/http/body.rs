@@ -1,6 +1,7 @@
 //! The one body type of the pipeline: nothing, some bytes, a client's body on its way up, or a server's on its way down.
 
 mod download;
+mod tap;
 mod upload;
 
 pub(super) use download::Download;
@@ -29,6 +30,7 @@ enum Source {
     Empty,
     Full(Bytes),
     Upload(upload::Reader),
+    Copy(tap::Copy, SizeHint),
     Download(Download),
 }
 
@@ -77,6 +79,14 @@ impl Body {
         }
     }
 
+    /// A copy of a client's body, of which nothing was read.
+    pub(super) fn copy(upload: &Upload) -> Self {
+        Self {
+            source: Source::Copy(upload.copy(), upload.length()),
+            finish: None,
+        }
+    }
+
     /// A server's body.
     pub(super) fn download(download: Download) -> Self {
         Self {
@@ -117,6 +127,7 @@ impl http_body::Body for Body {
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
             Source::Upload(reader) => return reader.poll_frame(cx),
+            Source::Copy(copy, _) => return copy.poll_frame(cx),
             Source::Download(download) => download.poll_frame(cx),
         };
         let Some(finish) = &mut this.finish else {
@@ -142,6 +153,7 @@ impl http_body::Body for Body {
             Source::Empty => true,
             Source::Full(_) => false,
             Source::Upload(reader) => reader.is_end_stream(),
+            Source::Copy(copy, _) => copy.is_end_stream(),
             Source::Download(download) => download.is_end_stream(),
         }
     }
@@ -151,6 +163,8 @@ impl http_body::Body for Body {
             Source::Empty => SizeHint::with_exact(0),
             Source::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Source::Upload(reader) => reader.size_hint(),
+            // Asked before anything is read.
+            Source::Copy(_, length) => *length,
             Source::Download(download) => download.size_hint(),
         }
     }

@@ -7,7 +7,9 @@ use super::{
     local_reply::LocalReply,
     path::{Normalized, PathRules},
 };
-use http::{HeaderMap, HeaderValue, Method, Version, header, request::Parts, uri::PathAndQuery};
+use http::{
+    HeaderMap, HeaderValue, Method, Uri, Version, header, request::Parts, uri::PathAndQuery,
+};
 use std::borrow::Cow;
 
 /// Most headers of a request. All `cookie` headers count as one: HTTP/2 clients may send a crumb each.
@@ -61,11 +63,31 @@ impl Canonical {
         parts.headers.remove(header::HOST);
         Ok(Self {
             authority,
-            path: path(parts, rules)?,
+            path: path(parts.uri.path_and_query(), rules)?,
             is_grpc: is_grpc(&parts.headers),
             upgrade: upgrade(parts, rules),
             expects_continue: expects_continue(parts),
         })
+    }
+
+    /// The same request for another place; `None`: nothing that may be asked for.
+    pub(super) fn elsewhere(&self, place: &Uri, rules: &Rules) -> Option<Self> {
+        let authority = place.authority()?.as_str();
+        Some(Self {
+            authority: HeaderValue::from_str(authority)
+                .ok()
+                .filter(|host| Self::is_host(host.as_bytes()))?,
+            path: path(place.path_and_query(), rules).ok()?,
+            is_grpc: self.is_grpc,
+            upgrade: None,
+            // The body is there.
+            expects_continue: false,
+        })
+    }
+
+    /// Whether `bytes` may stand where a host is named.
+    pub(super) fn is_host(bytes: &[u8]) -> bool {
+        !bytes.is_empty() && bytes.iter().all(|b| is_host_byte(*b))
     }
 
     /// The host as it was sent.
@@ -109,8 +131,7 @@ fn is_host_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:[]%".contains(&byte)
 }
 
-fn path(parts: &Parts, rules: &Rules) -> Result<PathAndQuery, LocalReply> {
-    let sent = parts.uri.path_and_query();
+fn path(sent: Option<&PathAndQuery>, rules: &Rules) -> Result<PathAndQuery, LocalReply> {
     let sent = sent.ok_or_else(|| LocalReply::bad_request("missing_path_rejected"))?;
     if !sent.path().starts_with('/') {
         return Err(LocalReply::absolute_path());

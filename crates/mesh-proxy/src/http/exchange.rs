@@ -9,7 +9,7 @@ use super::{
     grpc,
     local_reply::LocalReply,
     manager::Table,
-    route::Route,
+    route::{Action, Route},
 };
 use crate::{
     flag::ResponseFlags,
@@ -28,9 +28,10 @@ use serde_json::Value;
 use std::{
     borrow::Cow,
     cell::{Cell, Ref, RefCell},
+    future::poll_fn,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::{Duration, SystemTime},
 };
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -51,6 +52,12 @@ pub(super) struct Exchange {
     closes: Cell<bool>,
     // When something last came from the server.
     active_at: Cell<Instant>,
+    // `None`: it may be idle for ever.
+    idle_limit: Cell<Option<Duration>>,
+    // Tries so far.
+    attempts: Cell<u32>,
+    // It is answered by what it may ask.
+    preflight: Cell<bool>,
 }
 
 /// What is found out on the way.
@@ -72,6 +79,8 @@ struct Facts {
     peer: Option<Rc<Workload>>,
     operation: Option<HeaderValue>,
     metadata: DynamicMetadata,
+    // Of another origin, which may ask.
+    origin: Option<HeaderValue>,
     // Of the response, if they are counted.
     messages: Option<grpc::Messages>,
 }
@@ -82,6 +91,9 @@ impl Exchange {
         downstream.activity.stream_began();
         let began = Instant::now();
         Rc::new(Self {
+            idle_limit: Cell::new(downstream.manager.stream_idle_timeout),
+            attempts: Cell::new(0),
+            preflight: Cell::new(false),
             downstream,
             began,
             random: fastrand::u64(..),
@@ -128,6 +140,41 @@ impl Exchange {
         facts.is_grpc = canonical.is_grpc;
         let counted = canonical.is_grpc && self.downstream.manager.counts_messages;
         facts.messages = counted.then(grpc::Messages::default);
+    }
+
+    /// The server is asked for something else.
+    pub(super) fn rewritten(&self, wanted: &Canonical) {
+        let mut facts = self.facts.borrow_mut();
+        facts.authority = Some(wanted.authority.clone());
+        facts.path = Some(wanted.path.clone());
+    }
+
+    /// A page of another origin asks, and may.
+    pub(super) fn comes_from(&self, origin: &HeaderValue) {
+        self.facts.borrow_mut().origin = Some(origin.clone());
+    }
+
+    /// A page of another origin is told what it may ask: its route changes nothing of that.
+    pub(super) fn tells_preflight(&self) {
+        self.preflight.set(true);
+    }
+
+    /// Whether one is.
+    pub(super) fn is_preflight(&self) -> bool {
+        self.preflight.get()
+    }
+
+    /// Whether its route sends requests on.
+    pub(super) fn is_forwarded(&self) -> bool {
+        let facts = self.facts.borrow();
+        let route = facts.route.as_ref();
+        let route = route.and_then(|(table, found)| Some(table.get()?.route(*found)));
+        route.is_some_and(|route| matches!(route.action, Action::Forward(_)))
+    }
+
+    /// The origin of the page that asks, if it may.
+    pub(super) fn origin(&self) -> Option<HeaderValue> {
+        self.facts.borrow().origin.clone()
     }
 
     /// Whether gRPC messages are counted.
@@ -225,15 +272,43 @@ impl Exchange {
         upload.map_or(self.active_at.get(), |at| at.max(self.active_at.get()))
     }
 
-    /// Waits until nothing has come for `limit`.
-    pub(super) async fn idle(&self, limit: Duration) {
-        loop {
-            let due = self.active_at() + limit;
-            if due <= Instant::now() {
-                return;
+    /// From now on the stream may be idle for so long; `None`: for ever.
+    pub(super) fn limit_idleness(&self, limit: Option<Duration>) {
+        self.idle_limit.set(limit);
+    }
+
+    /// Waits until nothing has come for too long. To be asked whenever the request's own story goes on: its limit may have
+    /// changed by then.
+    pub(super) async fn idle(&self) {
+        let mut timer: Option<Pin<Box<Sleep>>> = None;
+        poll_fn(|cx| {
+            loop {
+                let Some(limit) = self.idle_limit.get() else {
+                    timer = None;
+                    return Poll::Pending;
+                };
+                let due = self.active_at() + limit;
+                if due <= Instant::now() {
+                    return Poll::Ready(());
+                }
+                let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
+                if timer.deadline() != due {
+                    timer.as_mut().reset(due);
+                }
+                ready!(timer.as_mut().poll(cx));
             }
-            sleep_until(due).await;
-        }
+        })
+        .await;
+    }
+
+    /// The try of that number, from 1, begins.
+    pub(super) fn tries(&self, number: u32) {
+        self.attempts.set(number);
+    }
+
+    /// Tries so far.
+    pub(super) fn attempts(&self) -> u32 {
+        self.attempts.get()
     }
 
     /// Whether it is.
@@ -368,7 +443,7 @@ impl Finish {
 
     /// How long the stream may be idle.
     pub(super) fn idle_limit(&self) -> Option<Duration> {
-        self.exchange.downstream.manager.stream_idle_timeout
+        self.exchange.idle_limit.get()
     }
 
     /// From now on the response's body is limited in its idleness, if the stream is.
@@ -437,6 +512,10 @@ impl Finish {
                 ResponseFlags::UPSTREAM_REMOTE_RESET,
                 "upstream_reset_after_response_started{remote_reset}",
             ),
+            Error::Upstream(cause) if breaks_off(cause) => (
+                ResponseFlags::UPSTREAM_PROTOCOL_ERROR,
+                "upstream_reset_after_response_started{protocol_error}",
+            ),
             Error::Upstream(_) => (
                 ResponseFlags::UPSTREAM_CONNECTION_TERMINATION,
                 "upstream_reset_after_response_started{connection_termination}",
@@ -448,6 +527,14 @@ impl Finish {
         facts.flags.insert(flag);
         facts.details = Some(Cow::Borrowed(details));
     }
+}
+
+// The connection was closed in the middle of a body.
+fn breaks_off(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error);
+    let io = cause.and_then(|e| e.downcast_ref::<std::io::Error>());
+    error.is_incomplete_message()
+        || io.is_some_and(|io| io.kind() == std::io::ErrorKind::UnexpectedEof)
 }
 
 fn is_reset(error: &hyper::Error) -> bool {

@@ -3,15 +3,17 @@
 //! Filters are an enum, run in order over the request and in reverse over the response, local replies included. The
 //! route is known to them (or that there is none: the router says so, at the end), with what it changes of each. A filter
 //! that has to wait hands over a future; the others cost nothing. What is configured without having anything to do on the
-//! path (CORS without a policy, metrics, which are told when the exchange ends) is not here.
+//! path (metrics, which are told when the exchange ends) is not here.
 
 mod alpn;
+mod cors;
 mod fault;
 mod jwt;
 mod peer_metadata;
 mod rbac;
 
 pub(super) use alpn::AlpnOverride;
+pub(crate) use cors::Origins;
 pub(super) use fault::FaultInjection;
 pub(super) use peer_metadata::OwnMetadata;
 
@@ -23,6 +25,7 @@ use super::{
     route::{Override, Overrides},
 };
 use crate::{telemetry::Scope, worker::Shared};
+use cors::Cors;
 use http::{HeaderMap, request::Parts, uri::PathAndQuery};
 use jwt::JwtAuth;
 use mesh_model::http::{HttpFilter, NamedFilter};
@@ -43,6 +46,8 @@ pub(super) struct Link {
 enum Filter {
     /// What is offered upstream follows what is spoken there.
     Alpn(AlpnOverride),
+    /// Pages of other origins.
+    Cors(Cors),
     /// Faults on purpose.
     Fault(Box<FaultInjection>),
     /// Peers tell each other who they are.
@@ -112,12 +117,18 @@ impl Verdict<'_> {
 }
 
 impl Link {
-    /// Compiles `model`, which counts under `scope`; `None`: it has nothing to do on the path.
-    pub(super) fn compile(model: &NamedFilter, scope: &Scope, shared: &Shared) -> Option<Self> {
+    /// Compiles `model` of the connection manager `stat_prefix`, whose own counters are under `scope`; `None`: it has
+    /// nothing to do on the path.
+    pub(super) fn compile(
+        model: &NamedFilter,
+        stat_prefix: &str,
+        scope: &Scope,
+        shared: &Shared,
+    ) -> Option<Self> {
         Some(Self {
             name: model.name.as_str().into(),
             disabled: model.disabled,
-            filter: Filter::compile(&model.filter, scope, shared)?,
+            filter: Filter::compile(&model.filter, stat_prefix, scope, shared)?,
         })
     }
 
@@ -136,8 +147,8 @@ impl Link {
         exchange: &Exchange,
         headers: &mut HeaderMap,
     ) {
-        if let State::On(_) = self.state(overrides) {
-            self.filter.response(exchange, headers);
+        if let State::On(config) = self.state(overrides) {
+            self.filter.response(config, exchange, headers);
         }
     }
 
@@ -157,7 +168,12 @@ enum State<'a> {
 }
 
 impl Filter {
-    fn compile(model: &HttpFilter, scope: &Scope, shared: &Shared) -> Option<Self> {
+    fn compile(
+        model: &HttpFilter,
+        stat_prefix: &str,
+        scope: &Scope,
+        shared: &Shared,
+    ) -> Option<Self> {
         match model {
             HttpFilter::Alpn(alpn) => Some(Self::Alpn(AlpnOverride::new(alpn))),
             HttpFilter::Fault(fault) => Some(Self::Fault(Box::new(FaultInjection::new(fault)))),
@@ -170,10 +186,8 @@ impl Filter {
                 Some(Self::Rbac(Box::new(filter)))
             }
             HttpFilter::Jwt(jwt) => Some(Self::Jwt(Box::new(JwtAuth::new(jwt, scope, shared)))),
-            HttpFilter::GrpcStats
-            | HttpFilter::Cors
-            | HttpFilter::Stats(_)
-            | HttpFilter::Router => None,
+            HttpFilter::Cors => Some(Self::Cors(Cors::new(stat_prefix, &shared.telemetry))),
+            HttpFilter::GrpcStats | HttpFilter::Stats(_) | HttpFilter::Router => None,
         }
     }
 
@@ -184,6 +198,11 @@ impl Filter {
     ) -> Verdict<'f> {
         match self {
             Self::Alpn(alpn) => ask.choices.alpn = Some(alpn),
+            Self::Cors(cors) => {
+                if let Some(Override::Cors(origins)) = config {
+                    return cors.request(ask, origins);
+                }
+            }
             Self::Fault(own) => match config {
                 Some(Override::Fault(fault)) => return fault.request(ask),
                 _ => return own.request(ask),
@@ -200,9 +219,14 @@ impl Filter {
         Verdict::Continue
     }
 
-    fn response(&self, exchange: &Exchange, headers: &mut HeaderMap) {
+    fn response(&self, config: Option<&Override>, exchange: &Exchange, headers: &mut HeaderMap) {
         match self {
             Self::Alpn(_) | Self::Fault(_) | Self::Rbac(_) | Self::Jwt(_) => {}
+            Self::Cors(cors) => {
+                if let Some(Override::Cors(origins)) = config {
+                    cors.response(origins, exchange, headers);
+                }
+            }
             Self::PeerMetadata(filter) => {
                 let server = filter.server(headers);
                 if exchange.has_met()

@@ -97,6 +97,20 @@ impl LocalReply {
         }
     }
 
+    /// What the route makes of the request's path or host is none.
+    pub(super) fn bad_rewrite(what: &str) -> Self {
+        let status = StatusCode::BAD_REQUEST;
+        Self::new(status, format!("{what}_rewrite_failed"))
+    }
+
+    /// A page of another origin asks what it may ask; `headers` tell.
+    pub(super) fn preflight(headers: HeaderMap) -> Self {
+        Self {
+            headers: Some(Box::new(headers)),
+            ..Self::new(StatusCode::OK, "cors_response")
+        }
+    }
+
     /// HTTP/1.0 is not taken.
     pub(super) fn low_version() -> Self {
         Self::new(StatusCode::UPGRADE_REQUIRED, "low_version").closing()
@@ -151,13 +165,21 @@ impl LocalReply {
         }
     }
 
+    /// The server said nothing for too long during the last try.
+    pub(super) fn per_try_idle_timeout() -> Self {
+        Self {
+            details: Cow::Borrowed("upstream_per_try_idle_timeout"),
+            ..Self::timeout()
+        }
+    }
+
     /// The stream lived for too long; `complete`: the request had come in whole.
     pub(super) fn max_duration(complete: bool) -> Self {
         Self {
             unsent: false,
+            grpc_status: Some(grpc::DEADLINE_EXCEEDED),
             ..Self::new(late(complete), "max_duration_timeout")
         }
-        .flag(ResponseFlags::DURATION_TIMEOUT)
         .text("downstream duration timeout")
     }
 
@@ -228,7 +250,6 @@ impl LocalReply {
         }
         .flag(ResponseFlags::STREAM_IDLE_TIMEOUT)
         .text("stream timeout")
-        .closing()
     }
 
     /// The request did not get through; `retried`: more than once.
@@ -323,9 +344,10 @@ impl LocalReply {
     }
 }
 
+// The codec says what nothing is.
 fn content(headers: &mut HeaderMap, length: usize) {
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     if length > 0 {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     }
 }

@@ -122,7 +122,7 @@ impl Manager {
                 upgrades: model.upgrades.clone(),
             },
             filters: (model.filters.iter())
-                .filter_map(|f| Link::compile(f, &scope, shared))
+                .filter_map(|f| Link::compile(f, &model.stat_prefix, &scope, shared))
                 .collect(),
             server: server.filter(|_| model.overwrite_server),
             use_remote_address: model.use_remote_address,

@@ -4,7 +4,11 @@
 //! that no matcher sees another host or path than the router.
 
 use super::{header::FORWARDED_PROTO, route::without_port};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header, uri::PathAndQuery};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method,
+    header::{self, AsHeaderName},
+    uri::PathAndQuery,
+};
 use mesh_model::matcher::HeaderMatch;
 use std::borrow::Cow;
 
@@ -126,7 +130,7 @@ impl HeaderMatcher {
             Name::Authority => Some(head.host.as_bytes().into()),
             Name::Method => Some(head.method.as_str().as_bytes().into()),
             Name::Path => Some(head.path.as_str().as_bytes().into()),
-            Name::Scheme => joined(head.headers, &FORWARDED_PROTO),
+            Name::Scheme => joined(head.headers, FORWARDED_PROTO),
             Name::Field(name) => joined(head.headers, name),
             Name::Impossible => None,
         }
@@ -140,7 +144,12 @@ fn hosts(host: &str) -> impl Iterator<Item = &str> {
     all.flat_map(|name| [name, name.strip_suffix('.').unwrap_or(name)])
 }
 
-fn joined<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, [u8]>> {
+/// Whether the headers of a response match.
+pub(crate) fn fields_match(headers: &HeaderMap, matcher: &HeaderMatch) -> bool {
+    matcher.matches(joined(headers, matcher.name.as_str()).as_deref())
+}
+
+fn joined(headers: &HeaderMap, name: impl AsHeaderName) -> Option<Cow<'_, [u8]>> {
     let mut values = headers.get_all(name).iter().map(|v| v.as_bytes());
     let first = values.next()?;
     let Some(second) = values.next() else {

@@ -5,15 +5,23 @@
 
 mod hash;
 mod host;
+mod internal_redirect;
 mod matches;
+mod mirror;
 mod overrides;
 mod path;
+mod redirect;
+mod rewrite;
 mod table;
 mod target;
 
 pub(crate) use host::without_port;
+pub(crate) use internal_redirect::{Followed, InternalRedirects, Step, becomes_get};
 pub(crate) use matches::Matches;
+pub(crate) use mirror::Mirror;
 pub(crate) use overrides::{Override, Overrides};
+pub use redirect::Redirect;
+pub(in crate::http) use redirect::{is_https, same_place};
 pub use table::{Action, DirectResponse, Forward, Route, RouteTable, VirtualHost};
 
 #[cfg(test)]

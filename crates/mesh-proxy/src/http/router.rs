@@ -2,13 +2,14 @@
 
 mod attempt;
 mod limits;
+mod mirror;
 mod retry;
 
 pub(super) use attempt::{Answer, Flight};
 
 use self::{
     attempt::Attempts,
-    limits::Limits,
+    limits::{Limits, TryTimeout},
     retry::{Decision, Outcome, Retries},
 };
 use super::{
@@ -24,8 +25,8 @@ use super::{
 };
 use crate::upstream::failure::{Failure, FailureKind};
 use http::{HeaderValue, Response, StatusCode, request::Parts};
-use std::rc::Rc;
-use tokio::time::sleep;
+use std::{rc::Rc, time::Duration};
+use tokio::time::{Instant, sleep};
 
 /// What is asked for.
 pub(super) struct Asked<'a> {
@@ -42,6 +43,8 @@ pub(super) struct Asked<'a> {
     pub(super) operation: Option<&'a HeaderValue>,
     /// `x-envoy-attempt-count` is set.
     pub(super) tells_attempt: bool,
+    /// Tries after the first say whether the one before took too long.
+    pub(super) tells_timeouts: bool,
 }
 
 /// Sends the request to the route's cluster. An upgrade takes `finish`.
@@ -55,7 +58,8 @@ pub(super) async fn forward(
 ) -> Result<Response<Body>, LocalReply> {
     let client = upgrade::client(asked.parts, asked.canonical);
     let limits = Limits::take(asked.parts, asked.canonical, forward);
-    let retries = Retries::take(asked.parts, forward.retry.as_ref());
+    let retries = Retries::take(asked.parts, asked.canonical, asked.exchange.random, forward);
+    mirror::send(&asked, forward, &limits);
     let attempts = Attempts::new(&asked, forward, &limits);
     let mut answer = if limits.are_none() {
         tries(&asked, &attempts, &limits, retries).await?
@@ -86,7 +90,8 @@ pub(super) async fn forward(
         // The client may already have sent bytes that are not HTTP.
         exchange.close();
     }
-    Ok(answer.into_response(limits.deadline(asked.upload)))
+    let deadline = limits.deadline(asked.upload);
+    Ok(answer.into_response(deadline, limits.per_try_idle()))
 }
 
 // Tries until there is an answer to pass on, or no reason to try again.
@@ -111,6 +116,7 @@ async fn tries(
         let cluster = snapshot.as_ref().and_then(|s| s.as_deref());
         let flag = match retries.decide(outcome, replayable, cluster.map(|c| &*c.info)) {
             Decision::Again(delay) => {
+                attempts.goes_on_after(result.is_err());
                 if let Ok(Ok(answer)) = result {
                     attempts.give_up(answer);
                 }
@@ -126,13 +132,14 @@ async fn tries(
                 Err(LocalReply::broken_request())
             }
             Ok(Err(failure)) => Err(LocalReply::upstream(&failure, retries.retried())),
-            Err(_) => Err(LocalReply::per_try_timeout()),
+            Err(TryTimeout::Whole) => Err(LocalReply::per_try_timeout()),
+            Err(TryTimeout::Idle) => Err(LocalReply::per_try_idle_timeout()),
         };
     }
 }
 
 impl Answer {
-    fn into_response(self, deadline: Option<tokio::time::Instant>) -> Response<Body> {
+    fn into_response(self, deadline: Option<Instant>, idle: Option<Duration>) -> Response<Body> {
         let Self {
             response,
             lease,
@@ -141,7 +148,7 @@ impl Answer {
         } = self;
         let (mut parts, incoming) = response.into_parts();
         header::response::arrived(parts.status, &mut parts.headers);
-        let download = Download::new(incoming, lease, flight, deadline);
+        let download = Download::new(incoming, lease, flight, deadline, idle);
         Response::from_parts(parts, Body::download(download))
     }
 }

@@ -5,7 +5,7 @@ use mesh_model::{
     access_log::{AccessLog, AccessLogFormat},
     filter::{MetadataExchange, NetworkFilter, Stats, TcpProxy},
     http::{
-        Abort, AbortStatus, Alpn, ClientCertDetails, Delay, EscapedSlashes, Fault,
+        Abort, AbortStatus, Alpn, ClientCertDetails, CorsPolicy, Delay, EscapedSlashes, Fault,
         ForwardClientCert, HttpConnectionManager, HttpFilter, NamedFilter, Override,
         OverrideConfig, PeerMetadata, RouteSource, Tracing,
     },
@@ -162,6 +162,30 @@ fn fault() -> impl Strategy<Value = Fault> {
     })
 }
 
+fn cors() -> impl Strategy<Value = CorsPolicy> {
+    let texts = [word(), word(), word(), word()];
+    let flags = any::<[Option<bool>; 3]>();
+    let shares = [
+        option::of(matcher::fraction()),
+        option::of(matcher::fraction()),
+    ];
+    let origins = collection::vec(matcher::string(), 0..3);
+    (origins, texts, flags, shares).prop_map(
+        |(allow_origins, [methods, headers, expose, age], flags, [enabled, shadow])| CorsPolicy {
+            allow_origins,
+            allow_methods: methods,
+            allow_headers: headers,
+            expose_headers: expose,
+            max_age: age,
+            allow_credentials: flags[0],
+            enabled,
+            shadow,
+            allow_private_network: flags[1],
+            forward_not_matching_preflights: flags[2],
+        },
+    )
+}
+
 /// What a route changes of filters, in the order of their names.
 pub(crate) fn overrides() -> impl Strategy<Value = Vec<Override>> {
     let config = prop_oneof![
@@ -170,6 +194,7 @@ pub(crate) fn overrides() -> impl Strategy<Value = Vec<Override>> {
         fault().prop_map(OverrideConfig::Fault),
         policy::rbac::rbac().prop_map(OverrideConfig::Rbac),
         policy::jwt::change().prop_map(OverrideConfig::Jwt),
+        cors().prop_map(|policy| OverrideConfig::Cors(Box::new(policy))),
     ];
     collection::btree_map(word(), config, 0..4).prop_map(|all| {
         let all = all.into_iter();

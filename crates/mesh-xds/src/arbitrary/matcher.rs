@@ -3,7 +3,7 @@
 use super::word;
 use mesh_model::matcher::{
     Fraction, FractionOf, HeaderMatch, HeaderValueMatch, QueryMatch, Regex, StringMatch,
-    StringMatcher,
+    StringMatcher, Substitution,
 };
 use proptest::{option, prelude::*};
 
@@ -60,4 +60,10 @@ pub(crate) fn fraction() -> impl Strategy<Value = Fraction> {
         FractionOf::Million,
     ]);
     (any::<u32>(), per).prop_map(|(numerator, per)| Fraction { numerator, per })
+}
+
+/// What matches, replaced.
+pub(crate) fn substitution() -> impl Strategy<Value = Substitution> {
+    prop::sample::select(vec![("^/(a|b)", r"/\1x"), ("b+", ""), ("(?i)x", r"\0\\")])
+        .prop_map(|(pattern, put)| Substitution::new(pattern, put).expect("valid"))
 }

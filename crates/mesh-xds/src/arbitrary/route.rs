@@ -3,7 +3,9 @@
 use super::{duration, filter, matcher, word};
 use mesh_model::route::{
     AppendAction, DirectResponse, Forward, HashBy, HashCookie, HashPolicy, HeaderAdd,
-    HeaderMutations, MaxStreamDuration, PathMatch, RetryOn, RetryPolicy, Route, RouteAction,
+    HeaderMutations, HostRewrite, InternalRedirects, MaxStreamDuration, Mirror, PathMatch,
+    PathRedirect, PathRewrite, RateLimitedBackOff, Redirect, RedirectPredicate, RedirectStatus,
+    ResetFormat, ResetHeader, RetryOn, RetryPolicy, Rewrite, Route, RouteAction,
     RouteConfiguration, RouteMatch, Target, VirtualHost, WeightedCluster,
 };
 use proptest::{collection, option, prelude::*};
@@ -46,16 +48,20 @@ fn host() -> impl Strategy<Value = VirtualHost> {
         word(),
         collection::vec(word(), 1..3),
         collection::vec(route(), 0..3),
-        any::<bool>(),
+        any::<[bool; 3]>(),
+        option::of(retry()),
         filter::overrides(),
         headers(),
     )
         .prop_map(
-            |(name, domains, routes, count, overrides, headers)| VirtualHost {
+            |(name, domains, routes, tells, retry, overrides, headers)| VirtualHost {
                 name,
                 domains,
                 routes,
-                include_request_attempt_count: count,
+                include_request_attempt_count: tells[0],
+                include_attempt_count_in_response: tells[1],
+                include_is_timeout_retry: tells[2],
+                retry,
                 overrides,
                 headers,
             },
@@ -75,8 +81,8 @@ fn route() -> impl Strategy<Value = Route> {
         .prop_map(
             |(name, matches, action, operation, config, overrides, headers)| Route {
                 name,
+                action: with_variables_of(&matches, action),
                 matches,
-                action,
                 operation,
                 config,
                 overrides,
@@ -85,12 +91,27 @@ fn route() -> impl Strategy<Value = Route> {
         )
 }
 
+/// A path is made of variables only where the route matches by a template that has them.
+fn with_variables_of(matches: &RouteMatch, mut action: RouteAction) -> RouteAction {
+    if let RouteAction::Forward(forward) = &mut action {
+        let made = matches!(forward.rewrite.path, Some(PathRewrite::Template(_)));
+        if made && !matches!(matches.path, PathMatch::Template(_)) {
+            forward.rewrite.path = None;
+        }
+    }
+    action
+}
+
 fn path() -> impl Strategy<Value = PathMatch> {
     prop_oneof![
         word().prop_map(|path| PathMatch::Prefix(format!("/{path}"))),
         word().prop_map(|path| PathMatch::Exact(format!("/{path}"))),
         word().prop_map(|path| PathMatch::SeparatedPrefix(format!("/{path}x"))),
         matcher::regex().prop_map(PathMatch::Regex),
+        prop::sample::select(vec!["/{a}/{b=x/**}.js", "/{a}/{b=**}", "/{b}/{a}"]).prop_filter_map(
+            "no template",
+            |text| text.parse().ok().map(PathMatch::Template)
+        ),
     ]
 }
 
@@ -159,33 +180,130 @@ fn target() -> impl Strategy<Value = Target> {
 fn action() -> impl Strategy<Value = RouteAction> {
     prop_oneof![
         forward().prop_map(RouteAction::Forward),
+        redirect().prop_map(RouteAction::Redirect),
         (200..600u16, collection::vec(any::<u8>(), 0..20)).prop_map(|(status, body)| {
             RouteAction::DirectResponse(DirectResponse { status, body })
         }),
     ]
 }
 
+fn redirect() -> impl Strategy<Value = Redirect> {
+    let status = prop::sample::select(vec![
+        RedirectStatus::MovedPermanently,
+        RedirectStatus::Found,
+        RedirectStatus::SeeOther,
+        RedirectStatus::TemporaryRedirect,
+        RedirectStatus::PermanentRedirect,
+    ]);
+    let path = prop_oneof![
+        target_path().prop_map(PathRedirect::Path),
+        target_path().prop_map(PathRedirect::Prefix),
+        matcher::substitution().prop_map(PathRedirect::Regex),
+    ];
+    (
+        option::of(prop::sample::select(vec!["https", "http"])),
+        option::of(target_host()),
+        option::of(1..=u16::MAX),
+        option::of(path),
+        any::<bool>(),
+        status,
+    )
+        .prop_map(|(scheme, host, port, path, strip_query, status)| Redirect {
+            scheme: scheme.map(String::from),
+            host,
+            port,
+            path,
+            strip_query,
+            status,
+        })
+}
+
+fn target_path() -> impl Strategy<Value = String> {
+    prop::sample::select(vec!["/", "/x?y=z", "/a/b", "x"]).prop_map(String::from)
+}
+
+fn target_host() -> impl Strategy<Value = String> {
+    prop::sample::select(vec!["a.test", "[::1]:80", "a-b:8080"]).prop_map(String::from)
+}
+
+fn rewrite() -> impl Strategy<Value = Rewrite> {
+    let template = prop::sample::select(vec!["/{a}", "/x/{b}/{a}"]);
+    let path = prop_oneof![
+        target_path().prop_map(PathRewrite::Prefix),
+        matcher::substitution().prop_map(PathRewrite::Regex),
+        template.prop_filter_map("no template", |text| {
+            text.parse().ok().map(PathRewrite::Template)
+        }),
+    ];
+    let host = prop_oneof![
+        target_host().prop_map(HostRewrite::Literal),
+        Just(HostRewrite::Header("x-host".into())),
+        matcher::substitution().prop_map(HostRewrite::PathRegex),
+    ];
+    (option::of(path), option::of(host), any::<bool>()).prop_map(|(path, host, append)| Rewrite {
+        path,
+        host,
+        append_x_forwarded_host: append,
+    })
+}
+
+fn mirror() -> impl Strategy<Value = Mirror> {
+    let fraction = option::of(matcher::fraction());
+    (word(), fraction, any::<bool>(), option::of(target_host())).prop_map(
+        |(cluster, fraction, append_shadow_suffix, host)| Mirror {
+            cluster: cluster.into(),
+            fraction,
+            append_shadow_suffix,
+            host,
+        },
+    )
+}
+
 fn forward() -> impl Strategy<Value = Forward> {
-    let limits = (option::of(duration()), option::of(duration()));
+    let limits = [
+        option::of(duration()),
+        option::of(duration()),
+        option::of(duration()),
+    ];
     (
         target(),
+        rewrite(),
+        collection::vec(mirror(), 0..2),
         option::of(duration()),
         option::of(duration()),
         option::of(limits),
+        option::of(duration()),
         option::of(retry()),
+        option::of(internal_redirects()),
         collection::vec(hash(), 0..3),
     )
         .prop_map(
-            |(target, timeout, max_grpc_timeout, limits, retry, hash)| Forward {
-                hash,
+            |(
                 target,
+                rewrite,
+                mirrors,
                 timeout,
                 max_grpc_timeout,
-                max_stream_duration: limits.map(|(max, grpc)| MaxStreamDuration {
+                limits,
+                idle_timeout,
+                retry,
+                internal_redirects,
+                hash,
+            )| Forward {
+                hash,
+                target,
+                rewrite,
+                mirrors,
+                timeout,
+                max_grpc_timeout,
+                max_stream_duration: limits.map(|[max, grpc, offset]| MaxStreamDuration {
                     max,
                     grpc_timeout_header_max: grpc,
+                    grpc_timeout_header_offset: offset,
                 }),
+                idle_timeout,
                 retry,
+                internal_redirects,
             },
         )
 }
@@ -210,27 +328,75 @@ fn hash() -> impl Strategy<Value = HashPolicy> {
     (by, any::<bool>()).prop_map(|(by, terminal)| HashPolicy { by, terminal })
 }
 
+fn internal_redirects() -> impl Strategy<Value = InternalRedirects> {
+    let status = prop::sample::select(vec![301u16, 302, 303, 307, 308]);
+    let predicate = prop_oneof![
+        collection::vec(word(), 0..3).prop_map(RedirectPredicate::AllowListedRoutes),
+        Just(RedirectPredicate::PreviousRoutes),
+        Just(RedirectPredicate::SafeCrossScheme),
+    ];
+    let header = prop::sample::select(vec!["x-a", "set-cookie"]).prop_map(String::from);
+    (
+        any::<u32>(),
+        collection::vec(status, 1..4),
+        any::<bool>(),
+        collection::vec(header, 0..3),
+        collection::vec(predicate, 0..3),
+    )
+        .prop_map(
+            |(most, statuses, allow_cross_scheme, headers_to_copy, predicates)| InternalRedirects {
+                most,
+                statuses,
+                allow_cross_scheme,
+                headers_to_copy,
+                predicates,
+            },
+        )
+}
+
+fn rate_limited() -> impl Strategy<Value = RateLimitedBackOff> {
+    let format = prop::sample::select(vec![ResetFormat::Seconds, ResetFormat::UnixTimestamp]);
+    let name = prop::sample::select(vec!["retry-after", "x-ratelimit-reset"]);
+    let header = (name, format).prop_map(|(name, format)| ResetHeader {
+        name: name.into(),
+        format,
+    });
+    (collection::vec(header, 1..3), option::of(duration()))
+        .prop_map(|(headers, max)| RateLimitedBackOff { headers, max })
+}
+
 /// A policy. Who avoids hosts picks at least once more; a limit of the back-off comes with its base.
 fn retry() -> impl Strategy<Value = RetryPolicy> {
     (
         collection::vec(prop::sample::select(RetryOn::ALL.to_vec()), 0..4),
         any::<u32>(),
-        option::of(duration()),
+        [option::of(duration()), option::of(duration())],
         collection::vec(100..600u16, 0..3),
         prop_oneof![(Just(true), 1..=u32::MAX), (Just(false), any::<u32>())],
         option::of((1..1000u64, option::of(0..1000u64))),
+        option::of(rate_limited()),
+        [
+            collection::vec(matcher::header(), 0..2),
+            collection::vec(matcher::header(), 0..2),
+        ],
     )
         .prop_map(
-            |(retry_on, num_retries, per_try_timeout, codes, avoid, back_off)| RetryPolicy {
-                retry_on,
-                num_retries,
-                per_try_timeout,
-                retriable_status_codes: codes,
-                avoid_previous_hosts: avoid.0,
-                host_selection_attempts: avoid.1,
-                back_off_base: back_off.map(|(base, _)| Duration::from_millis(base)),
-                back_off_max: back_off
-                    .and_then(|(base, above)| Some(Duration::from_millis(base + above?))),
+            |(retry_on, num_retries, times, codes, avoid, back_off, limited, headers)| {
+                RetryPolicy {
+                    retry_on,
+                    num_retries,
+                    per_try_timeout: times[0],
+                    per_try_idle_timeout: times[1],
+                    retriable_headers: headers[0].clone(),
+                    retriable_request_headers: headers[1].clone(),
+                    rate_limited_back_off: limited,
+                    retriable_status_codes: codes,
+                    avoid_previous_hosts: avoid.0,
+                    host_selection_attempts: avoid.1,
+                    back_off_base: back_off.map(|(base, _)| Duration::from_millis(base)),
+                    back_off_max: back_off
+                        .and_then(|(base, above)| Some(Duration::from_millis(base + above?))),
+                }
             },
         )
 }

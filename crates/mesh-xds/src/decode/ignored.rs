@@ -119,6 +119,10 @@ const TABLE: &[(&str, &[(&str, &str)])] = &[
         &[("stat_prefix", STATS_NAME), ("tracing", TRACES)],
     ),
     (
+        "envoy.config.route.v3.RouteAction.RequestMirrorPolicy",
+        &[("trace_sampled", TRACES)],
+    ),
+    (
         "envoy.config.route.v3.RouteConfiguration",
         &[
             ("metadata", METADATA),

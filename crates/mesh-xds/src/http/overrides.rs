@@ -3,14 +3,15 @@
 //! One arm for each type of configuration; a type that has none is refused, since what it says of a route may bear on
 //! security.
 
-use super::fault;
+use super::{cors, fault};
 use crate::{
     decode::{At, Extension},
     pb::{
         envoy::{
             config::route::v3::FilterConfig,
             extensions::filters::http::{
-                fault::v3::HttpFault, jwt_authn::v3::PerRouteConfig, rbac::v3::RbacPerRoute,
+                cors::v3::CorsPolicy, fault::v3::HttpFault, jwt_authn::v3::PerRouteConfig,
+                rbac::v3::RbacPerRoute,
             },
         },
         google::protobuf::Any,
@@ -46,6 +47,7 @@ fn config(config: &OverrideConfig) -> Any {
         OverrideConfig::Fault(fault) => pack_any(fault::encode(fault)),
         OverrideConfig::Rbac(rbac) => rbac::encode_override(rbac),
         OverrideConfig::Jwt(jwt) => pack_any(jwt::encode_override(jwt)),
+        OverrideConfig::Cors(policy) => pack_any(cors::encode(policy)),
     }
 }
 
@@ -96,6 +98,9 @@ fn decode_config(config: Extension, at: &At<'_>) -> Option<OverrideConfig> {
         rbac::decode_override(config.message(at)?, at).map(OverrideConfig::Rbac)
     } else if config.type_name == PerRouteConfig::full_name() {
         jwt::decode_override(config.message(at)?, at).map(OverrideConfig::Jwt)
+    } else if config.type_name == CorsPolicy::full_name() {
+        let policy = cors::decode(config.message(at)?, at);
+        policy.map(|policy| OverrideConfig::Cors(Box::new(policy)))
     } else {
         config.unknown(at)
     }

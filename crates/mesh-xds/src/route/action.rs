@@ -1,6 +1,6 @@
 //! What a route does with a request.
 
-use super::{hash, header, retry};
+use super::{hash, header, internal_redirect, mirror, redirect, retry, rewrite};
 use crate::{
     decode::{self, At, Wrapped, wire_duration},
     pb::{
@@ -25,6 +25,7 @@ use std::mem::take;
 pub(super) fn encode(action: &RouteAction) -> Action {
     match action {
         RouteAction::Forward(forward) => Action::Route(encode_forward(forward)),
+        RouteAction::Redirect(redirect) => Action::Redirect(redirect::encode(redirect)),
         RouteAction::DirectResponse(response) => Action::DirectResponse(DirectResponseAction {
             status: response.status.into(),
             body: (!response.body.is_empty()).then(|| source::encode_readable(&response.body)),
@@ -36,7 +37,7 @@ pub(super) fn encode(action: &RouteAction) -> Action {
 // `max_grpc_timeout` gave way to `max_stream_duration`; Istio writes it all the same, and so does the model.
 #[allow(deprecated)]
 fn encode_forward(forward: &Forward) -> Wire {
-    Wire {
+    let mut wire = Wire {
         cluster_specifier: Some(match &forward.target {
             Target::Cluster(name) => ClusterSpecifier::Cluster(name.to_string()),
             Target::Weighted(all) => ClusterSpecifier::WeightedClusters(WeightedClusters {
@@ -49,12 +50,18 @@ fn encode_forward(forward: &Forward) -> Wire {
         max_stream_duration: forward.max_stream_duration.map(|limits| WireLimits {
             max_stream_duration: limits.max.map(wire_duration),
             grpc_timeout_header_max: limits.grpc_timeout_header_max.map(wire_duration),
-            grpc_timeout_header_offset: None,
+            grpc_timeout_header_offset: limits.grpc_timeout_header_offset.map(wire_duration),
         }),
+        idle_timeout: forward.idle_timeout.map(wire_duration),
         retry_policy: forward.retry.as_ref().map(retry::encode),
         hash_policy: forward.hash.iter().map(hash::encode).collect(),
+        internal_redirect_policy: (forward.internal_redirects.as_ref())
+            .map(internal_redirect::encode),
+        request_mirror_policies: forward.mirrors.iter().map(mirror::encode).collect(),
         ..Default::default()
-    }
+    };
+    rewrite::encode(&forward.rewrite, &mut wire);
+    wire
 }
 
 pub(super) fn decode(wire: Option<Action>, at: &At<'_>) -> Option<RouteAction> {
@@ -65,9 +72,9 @@ pub(super) fn decode(wire: Option<Action>, at: &At<'_>) -> Option<RouteAction> {
         Some(Action::DirectResponse(wire)) => {
             decode_response(wire, &at.field("direct_response")).map(RouteAction::DirectResponse)
         }
-        Some(Action::Redirect(_)) => at
-            .field("redirect")
-            .refuse("this proxy does not execute it"),
+        Some(Action::Redirect(wire)) => {
+            redirect::decode(wire, &at.field("redirect")).map(RouteAction::Redirect)
+        }
         Some(Action::FilterAction(_) | Action::NonForwardingAction(_)) => {
             at.refuse("neither forwards nor answers")
         }
@@ -78,6 +85,9 @@ pub(super) fn decode(wire: Option<Action>, at: &At<'_>) -> Option<RouteAction> {
 #[allow(deprecated)] // see `encode_forward`
 fn decode_forward(mut wire: Wire, at: &At<'_>) -> Option<Forward> {
     let target = decode_target(wire.cluster_specifier.take(), at);
+    let rewrite = rewrite::decode(&mut wire, at);
+    let mirrors = take(&mut wire.request_mirror_policies);
+    let mirrors = at.list("request_mirror_policies", mirrors, mirror::decode);
     let timeout = at.optional("timeout", wire.timeout.take(), decode::duration);
     let grpc = at.optional(
         "max_grpc_timeout",
@@ -89,16 +99,27 @@ fn decode_forward(mut wire: Wire, at: &At<'_>) -> Option<Forward> {
         wire.max_stream_duration.take(),
         decode_limits,
     );
+    let idle = at.optional("idle_timeout", wire.idle_timeout.take(), decode::duration);
+    let redirects = wire.internal_redirect_policy.take();
+    let redirects = at.optional(
+        "internal_redirect_policy",
+        redirects,
+        internal_redirect::decode,
+    );
     let retry = at.optional("retry_policy", wire.retry_policy.take(), retry::decode);
     let hash = at.list("hash_policy", take(&mut wire.hash_policy), hash::decode);
     at.finish(wire);
     Some(Forward {
         target: target?,
+        rewrite: rewrite?,
+        mirrors: mirrors?,
         timeout: timeout?,
         max_grpc_timeout: grpc?,
         max_stream_duration: limits?,
+        idle_timeout: idle?,
         retry: retry?,
         hash: hash?.into_iter().flatten().collect(),
+        internal_redirects: redirects?,
     })
 }
 
@@ -171,10 +192,13 @@ fn decode_limits(mut wire: WireLimits, at: &At<'_>) -> Option<MaxStreamDuration>
     let max = at.optional("max_stream_duration", max, decode::duration);
     let grpc = wire.grpc_timeout_header_max.take();
     let grpc = at.optional("grpc_timeout_header_max", grpc, decode::duration);
+    let offset = wire.grpc_timeout_header_offset.take();
+    let offset = at.optional("grpc_timeout_header_offset", offset, decode::duration);
     at.finish(wire);
     Some(MaxStreamDuration {
         max: max?,
         grpc_timeout_header_max: grpc?,
+        grpc_timeout_header_offset: offset?,
     })
 }
 

@@ -1,11 +1,18 @@
 //! Which requests a route takes.
 
 use crate::{
-    decode::{At, Wrapped},
+    decode::{At, Extension, Wrapped},
     matcher,
     pb::{
-        envoy::config::route::v3::{RouteMatch as Wire, route_match::PathSpecifier},
+        envoy::{
+            config::{
+                core::v3::TypedExtensionConfig,
+                route::v3::{RouteMatch as Wire, route_match::PathSpecifier},
+            },
+            extensions::path::r#match::uri_template::v3::UriTemplateMatchConfig,
+        },
         google::protobuf::BoolValue,
+        pack_any,
     },
 };
 use mesh_model::route::{PathMatch, RouteMatch};
@@ -18,6 +25,12 @@ pub(crate) fn encode(matches: &RouteMatch) -> Wire {
             PathMatch::Exact(path) => PathSpecifier::Path(path),
             PathMatch::SeparatedPrefix(prefix) => PathSpecifier::PathSeparatedPrefix(prefix),
             PathMatch::Regex(regex) => PathSpecifier::SafeRegex(matcher::encode_regex(&regex)),
+            PathMatch::Template(template) => PathSpecifier::PathMatchPolicy(TypedExtensionConfig {
+                name: "envoy.path.match.uri_template.uri_template_matcher".into(),
+                typed_config: Some(pack_any(UriTemplateMatchConfig {
+                    path_template: template.as_str().into(),
+                })),
+            }),
         }),
         case_sensitive: matches.ignore_case.then(|| BoolValue::wrap(false)),
         headers: matches.headers.iter().map(matcher::encode_header).collect(),
@@ -40,9 +53,9 @@ pub(crate) fn decode(mut wire: Wire, at: &At<'_>) -> Option<RouteMatch> {
         Some(PathSpecifier::ConnectMatcher(_)) => at
             .field("connect_matcher")
             .refuse("this proxy does not execute it"),
-        Some(PathSpecifier::PathMatchPolicy(_)) => at
-            .field("path_match_policy")
-            .refuse("this proxy does not execute it"),
+        Some(PathSpecifier::PathMatchPolicy(policy)) => {
+            decode_policy(policy, &at.field("path_match_policy"))
+        }
         None => at.field("path_specifier").refuse("must be set"),
     };
     let case_sensitive = wire.case_sensitive.take().is_none_or(Wrapped::inner);
@@ -60,6 +73,20 @@ pub(crate) fn decode(mut wire: Wire, at: &At<'_>) -> Option<RouteMatch> {
         query: query?,
         fraction: fraction?,
     })
+}
+
+fn decode_policy(mut wire: TypedExtensionConfig, at: &At<'_>) -> Option<PathMatch> {
+    let config = at.required("typed_config", wire.typed_config.take(), Extension::open)?;
+    let at = at.field("typed_config");
+    let mut config = config.message::<UriTemplateMatchConfig>(&at)?;
+    let text = take(&mut config.path_template);
+    at.finish(config);
+    match text.parse() {
+        Ok(template) => Some(PathMatch::Template(template)),
+        Err(error) => at
+            .field("path_template")
+            .refuse(format!("{text:?} {error}")),
+    }
 }
 
 /// As Envoy has it: at least two characters, no query, no slash at the end.

@@ -2,11 +2,13 @@
 
 use crate::{
     decode::{self, At, Extension, Wrapped, wire_duration},
+    matcher,
     pb::{
         envoy::{
             config::route::v3::{
                 RetryPolicy as Wire,
                 retry_policy::{
+                    RateLimitedRetryBackOff, ResetHeader as WireReset, ResetHeaderFormat,
                     RetryBackOff, RetryHostPredicate, retry_host_predicate::ConfigType,
                 },
             },
@@ -16,7 +18,8 @@ use crate::{
         pack_any,
     },
 };
-use mesh_model::route::{RetryOn, RetryPolicy};
+use http::HeaderName;
+use mesh_model::route::{RateLimitedBackOff, ResetFormat, ResetHeader, RetryOn, RetryPolicy};
 use std::{mem::take, time::Duration};
 
 /// Envoy's base of the back-off, written where a policy has a limit but no base.
@@ -29,6 +32,14 @@ pub(super) fn encode(policy: &RetryPolicy) -> Wire {
         retry_on: words.join(","),
         num_retries: Some(UInt32Value::wrap(policy.num_retries)),
         per_try_timeout: policy.per_try_timeout.map(wire_duration),
+        per_try_idle_timeout: policy.per_try_idle_timeout.map(wire_duration),
+        retriable_headers: (policy.retriable_headers.iter())
+            .map(matcher::encode_header)
+            .collect(),
+        retriable_request_headers: (policy.retriable_request_headers.iter())
+            .map(matcher::encode_header)
+            .collect(),
+        rate_limited_retry_back_off: (policy.rate_limited_back_off.as_ref()).map(encode_limited),
         retriable_status_codes: codes.copied().map(u32::from).collect(),
         retry_host_predicate: policy
             .avoid_previous_hosts
@@ -38,6 +49,21 @@ pub(super) fn encode(policy: &RetryPolicy) -> Wire {
         host_selection_retry_max_attempts: policy.host_selection_attempts.into(),
         retry_back_off: encode_back_off(policy),
         ..Default::default()
+    }
+}
+
+fn encode_limited(back_off: &RateLimitedBackOff) -> RateLimitedRetryBackOff {
+    let header = |header: &ResetHeader| WireReset {
+        name: header.name.clone(),
+        format: match header.format {
+            ResetFormat::Seconds => ResetHeaderFormat::Seconds,
+            ResetFormat::UnixTimestamp => ResetHeaderFormat::UnixTimestamp,
+        }
+        .into(),
+    };
+    RateLimitedRetryBackOff {
+        reset_headers: back_off.headers.iter().map(header).collect(),
+        max_interval: back_off.max.map(wire_duration),
     }
 }
 
@@ -67,6 +93,14 @@ pub(super) fn decode(mut wire: Wire, at: &At<'_>) -> Option<RetryPolicy> {
         wire.per_try_timeout.take(),
         decode::duration,
     );
+    let idle = wire.per_try_idle_timeout.take();
+    let idle = at.optional("per_try_idle_timeout", idle, decode::duration);
+    let headers = take(&mut wire.retriable_headers);
+    let headers = at.list("retriable_headers", headers, matcher::decode_header);
+    let asked = take(&mut wire.retriable_request_headers);
+    let asked = at.list("retriable_request_headers", asked, matcher::decode_header);
+    let limited = wire.rate_limited_retry_back_off.take();
+    let limited = at.optional("rate_limited_retry_back_off", limited, decode_limited);
     let codes = take(&mut wire.retriable_status_codes);
     let codes = at.list("retriable_status_codes", codes, decode_code);
     let predicates = take(&mut wire.retry_host_predicate);
@@ -84,6 +118,9 @@ pub(super) fn decode(mut wire: Wire, at: &At<'_>) -> Option<RetryPolicy> {
         retry_on: retry_on?,
         num_retries,
         per_try_timeout: per_try?,
+        per_try_idle_timeout: idle?,
+        retriable_headers: headers?,
+        retriable_request_headers: asked?,
         retriable_status_codes: codes?,
         avoid_previous_hosts,
         host_selection_attempts: match attempts {
@@ -97,6 +134,7 @@ pub(super) fn decode(mut wire: Wire, at: &At<'_>) -> Option<RetryPolicy> {
         },
         back_off_base: base,
         back_off_max: max,
+        rate_limited_back_off: limited?,
     })
 }
 
@@ -143,4 +181,33 @@ fn decode_back_off(
         (base, Some(max)) if max < base => at.field("max_interval").refuse("is below the base"),
         (base, max) => Some((Some(base), max)),
     }
+}
+
+fn decode_limited(mut wire: RateLimitedRetryBackOff, at: &At<'_>) -> Option<RateLimitedBackOff> {
+    let headers = at.list("reset_headers", take(&mut wire.reset_headers), decode_reset);
+    let max = at.optional("max_interval", wire.max_interval.take(), decode::duration);
+    at.finish(wire);
+    let headers = headers?;
+    match headers.is_empty() {
+        true => at.field("reset_headers").refuse("must be set"),
+        false => Some(RateLimitedBackOff { headers, max: max? }),
+    }
+}
+
+fn decode_reset(mut wire: WireReset, at: &At<'_>) -> Option<ResetHeader> {
+    let name = at.text("name", take(&mut wire.name))?;
+    let format = decode::variant(take(&mut wire.format), &at.field("format"));
+    at.finish(wire);
+    let Ok(name) = HeaderName::try_from(name.as_str()) else {
+        return at
+            .field("name")
+            .refuse(format!("{name:?} is no name of a header"));
+    };
+    Some(ResetHeader {
+        name: name.as_str().to_owned(),
+        format: match format? {
+            ResetHeaderFormat::Seconds => ResetFormat::Seconds,
+            ResetHeaderFormat::UnixTimestamp => ResetFormat::UnixTimestamp,
+        },
+    })
 }

@@ -110,8 +110,43 @@ fn a_route_table_is_understood_in_full_or_refused() -> Result<()> {
             ),
             (
                 &format!("{route}/route/prefix_rewrite"),
-                json!("/x"),
-                &format!("{at}.route.prefix_rewrite: {NOT_EXECUTED}"),
+                json!("/a b"),
+                &format!("{at}.route.prefix_rewrite: \"/a b\" is no path"),
+            ),
+            (
+                &format!("{route}/route/regex_rewrite"),
+                json!({"pattern": {"regex": "a"}, "substitution": "\\1"}),
+                &format!(
+                    "{at}.route.regex_rewrite: \"a\", \"\\\\1\": names group 1, which the pattern \
+                     does not have"
+                ),
+            ),
+            (
+                &format!("{route}/route/host_rewrite_literal"),
+                json!("a b"),
+                &format!("{at}.route.host_rewrite_literal: \"a b\" is no host"),
+            ),
+            (
+                &format!("{route}/route/auto_host_rewrite"),
+                json!(true),
+                &format!("{at}.route.auto_host_rewrite: this proxy does not execute it"),
+            ),
+            (
+                &format!("{route}/route/request_mirror_policies"),
+                json!([{"cluster_header": "x"}]),
+                &format!("{at}.route.request_mirror_policies[0].cluster_header: {NOT_EXECUTED}"),
+            ),
+            (
+                &format!("{route}/route/internal_redirect_policy"),
+                json!({"redirect_response_codes": [200]}),
+                &format!(
+                    "{at}.route.internal_redirect_policy.redirect_response_codes[0]: 200 is no redirect"
+                ),
+            ),
+            (
+                &format!("{route}/route/retry_policy/retry_priority"),
+                json!({"name": "x"}),
+                &format!("{at}.route.retry_policy.retry_priority: {NOT_EXECUTED}"),
             ),
             (
                 &format!("{route}/route/timeout"),
@@ -142,8 +177,8 @@ fn a_route_table_is_understood_in_full_or_refused() -> Result<()> {
             ),
             (
                 "/virtual_hosts/0/routes/0",
-                json!({"match": {"prefix": "/"}, "redirect": {}}),
-                &format!("{at}.redirect: this proxy does not execute it"),
+                json!({"match": {"prefix": "/"}, "redirect": {"host_redirect": "a b"}}),
+                &format!("{at}.redirect.host_redirect: \"a b\" is no host"),
             ),
         ],
     )

@@ -9,6 +9,7 @@ use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 use tokio::time::{Instant, Sleep};
 
@@ -19,20 +20,24 @@ pub(in crate::http) struct Download {
     // Given back at the end; dropped before, the connection or stream is closed.
     lease: Option<(Lease, Flight)>,
     deadline: Option<Pin<Box<Sleep>>>,
+    // How long nothing may come.
+    idle: Option<(Duration, Pin<Box<Sleep>>)>,
 }
 
 impl Download {
-    /// `incoming`, which comes on `lease` and must have ended by `deadline`.
+    /// `incoming`, which comes on `lease`, must have ended by `deadline` and must not be idle for longer than `idle`.
     pub(in crate::http) fn new(
         incoming: Incoming,
         lease: Lease,
         flight: Flight,
         deadline: Option<Instant>,
+        idle: Option<Duration>,
     ) -> Self {
         let mut download = Self {
             incoming,
             lease: Some((lease, flight)),
             deadline: deadline.map(|at| Box::pin(tokio::time::sleep_until(at))),
+            idle: idle.map(|limit| (limit, Box::pin(tokio::time::sleep(limit)))),
         };
         download.end_if_ended();
         download
@@ -44,6 +49,9 @@ impl Download {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
+                if let Some((limit, timer)) = &mut self.idle {
+                    timer.as_mut().reset(Instant::now() + *limit);
+                }
                 self.end_if_ended();
                 Poll::Ready(Some(Ok(frame)))
             }
@@ -60,10 +68,16 @@ impl Download {
     }
 
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
-        let Some(deadline) = &mut self.deadline else {
+        let over = |timer: &mut Pin<Box<Sleep>>| timer.as_mut().poll(cx).is_ready();
+        let timers = [
+            self.deadline.as_mut(),
+            self.idle.as_mut().map(|(_, timer)| timer),
+        ];
+        // All of them are asked, so that each wakes us.
+        let over = timers.into_iter().flatten().map(over);
+        if !over.fold(false, |any, over| any | over) {
             return Poll::Pending;
-        };
-        std::task::ready!(deadline.as_mut().poll(cx));
+        }
         self.lease = None;
         Poll::Ready(Error::Timeout)
     }

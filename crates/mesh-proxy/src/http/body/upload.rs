@@ -1,6 +1,9 @@
 //! A client's body on its way to a server, kept for another try as long as it is small.
 
-use super::Error;
+use super::{
+    Error,
+    tap::{self, Tap},
+};
 use crate::http::grpc::Messages;
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
@@ -48,6 +51,8 @@ struct State {
     // Something was read that is not kept.
     lost: bool,
     keeping: bool,
+    // For mirrors.
+    taps: Vec<Tap>,
     reader: Option<Waker>,
 }
 
@@ -63,6 +68,7 @@ impl Upload {
                 trailers: None,
                 lost: false,
                 keeping: true,
+                taps: vec![],
                 reader: None,
             }),
             attempt: Cell::new(0),
@@ -73,6 +79,18 @@ impl Upload {
             completed: Notify::new(),
             broken: Cell::new(false),
         })
+    }
+
+    /// A copy of all that comes.
+    pub(super) fn copy(&self) -> tap::Copy {
+        let (tap, copy) = tap::pair();
+        self.state.borrow_mut().taps.push(tap);
+        copy
+    }
+
+    /// Its length, if the client said it.
+    pub(super) fn length(&self) -> SizeHint {
+        self.length
     }
 
     /// Bytes that the client has sent.
@@ -88,6 +106,11 @@ impl Upload {
     /// Whether all that was read can be sent again.
     pub(in crate::http) fn can_replay(&self) -> bool {
         !self.state.borrow().lost && !self.broken.get()
+    }
+
+    /// Whether all of it came, and can be sent again.
+    pub(in crate::http) fn is_kept(&self) -> bool {
+        self.completed_at.get().is_some() && self.can_replay()
     }
 
     /// No other try will be made: nothing is kept any more. What is, goes when it was sent.
@@ -125,10 +148,12 @@ impl Upload {
                 return Poll::Pending;
             }
             Poll::Ready(None) => {
+                state.end_taps();
                 self.end();
                 return Poll::Ready(None);
             }
             Poll::Ready(Some(Err(error))) => {
+                state.taps.clear();
                 self.broken.set(true);
                 return Poll::Ready(Some(Err(Error::Downstream(error))));
             }
@@ -141,13 +166,16 @@ impl Upload {
                 messages.data(data);
                 self.messages.set(Some(messages));
             }
+            state.taps.iter().for_each(|tap| tap.push(data));
             state.keep(data);
-        } else if let Some(trailers) = frame.trailers_ref()
-            && state.keeping
-        {
-            state.trailers = Some(trailers.clone());
+        } else if let Some(trailers) = frame.trailers_ref() {
+            state.taps.iter().for_each(|tap| tap.trailers(trailers));
+            if state.keeping {
+                state.trailers = Some(trailers.clone());
+            }
         }
         if state.incoming.is_end_stream() {
+            state.end_taps();
             self.end();
         }
         Poll::Ready(Some(Ok(frame)))
@@ -160,6 +188,10 @@ impl Upload {
 }
 
 impl State {
+    fn end_taps(&mut self) {
+        self.taps.drain(..).for_each(|tap| tap.end());
+    }
+
     fn keep(&mut self, data: &Bytes) {
         if self.keeping && self.kept_bytes + data.len() <= KEPT {
             self.kept_bytes += data.len();

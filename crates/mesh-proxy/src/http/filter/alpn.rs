@@ -7,7 +7,7 @@ use mesh_model::http as model;
 use std::sync::Arc;
 
 /// A compiled [`model::Alpn`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::http) struct AlpnOverride {
     http10: Option<Arc<Alpn>>,
     http11: Option<Arc<Alpn>>,

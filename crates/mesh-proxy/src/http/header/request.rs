@@ -49,6 +49,7 @@ fn strip_instructions(headers: &mut HeaderMap) {
         RETRY_ON,
         RETRY_GRPC_ON,
         MAX_RETRIES,
+        RETRIABLE_HEADER_NAMES,
         RETRIABLE_STATUS_CODES,
     ] {
         headers.remove(name);
@@ -91,10 +92,14 @@ fn request_id() -> HeaderValue {
 pub(in crate::http) struct Additions<'a> {
     /// Number of the try, from 1, if it is to be told.
     pub(in crate::http) attempt: Option<u32>,
+    /// Whether the try before took too long, if that is to be told.
+    pub(in crate::http) after_timeout: Option<bool>,
     /// How long the client waits for it.
     pub(in crate::http) expected_timeout: Option<Duration>,
     /// Name of the operation.
     pub(in crate::http) operation: Option<&'a HeaderValue>,
+    /// The request has no body.
+    pub(in crate::http) is_bodiless: bool,
 }
 
 /// The head of a request to a server that speaks `protocol`.
@@ -112,6 +117,10 @@ pub(in crate::http) fn outgoing(
     if let Some(attempt) = additions.attempt {
         headers.insert(ATTEMPT_COUNT, HeaderValue::from(attempt));
     }
+    if let Some(after_timeout) = additions.after_timeout {
+        let told = if after_timeout { "true" } else { "false" };
+        headers.insert(IS_TIMEOUT_RETRY, HeaderValue::from_static(told));
+    }
     if let Some(timeout) = additions.expected_timeout {
         let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         headers.insert(EXPECTED_TIMEOUT, HeaderValue::from(millis));
@@ -126,6 +135,8 @@ pub(in crate::http) fn outgoing(
             join_cookies(headers);
             if let Some(upgrade) = &canonical.upgrade {
                 set_upgrade(headers, upgrade);
+            } else if additions.is_bodiless && may_have_body(&parts.method) {
+                headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
             }
             parts.uri = Uri::from(canonical.path.clone());
         }
@@ -135,6 +146,14 @@ pub(in crate::http) fn outgoing(
         }
     }
     parts
+}
+
+// Methods whose requests say that they have no body, as in Envoy.
+fn may_have_body(method: &Method) -> bool {
+    !matches!(
+        *method,
+        Method::GET | Method::HEAD | Method::DELETE | Method::CONNECT | Method::TRACE
+    )
 }
 
 // `:scheme`, `:authority` and `:path`.
@@ -267,8 +286,10 @@ mod tests {
         map.append("cookie", HeaderValue::from_static("b=2"));
         let additions = Additions {
             attempt: Some(2),
+            after_timeout: None,
             expected_timeout: Some(Duration::from_secs(3)),
             operation: Some(&HeaderValue::from_static("op")),
+            is_bodiless: false,
         };
         outgoing(&arrived, map, &canonical, protocol, additions)
     }

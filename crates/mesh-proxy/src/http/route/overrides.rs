@@ -3,7 +3,10 @@
 //! What stands at a route, at its virtual host and at the table is brought together here, the most specific first, so
 //! that a request looks once. Routes that change nothing hold nothing.
 
-use crate::{http::filter::FaultInjection, policy::rbac::Engines};
+use crate::{
+    http::filter::{FaultInjection, Origins},
+    policy::rbac::Engines,
+};
 use mesh_model::{
     http::{self as model, OverrideConfig},
     policy::jwt::JwtOverride,
@@ -27,6 +30,8 @@ pub(crate) enum Override {
     Rbac(Box<Engines>),
     /// These tokens.
     Jwt(JwtOverride),
+    /// These origins may ask.
+    Cors(Box<Origins>),
 }
 
 impl Overrides {
@@ -34,8 +39,9 @@ impl Overrides {
     pub(super) fn compile(levels: &[&[model::Override]]) -> Option<Arc<Self>> {
         let mut all: Vec<(Box<str>, Override)> = Vec::new();
         for change in levels.iter().copied().flatten() {
-            if !all.iter().any(|(name, _)| **name == *change.name) {
-                all.push((change.name.as_str().into(), Override::new(&change.config)));
+            match all.iter_mut().find(|(name, _)| **name == *change.name) {
+                None => all.push((change.name.as_str().into(), Override::new(&change.config))),
+                Some((_, inner)) => inner.within(&change.config),
             }
         }
         (!all.is_empty()).then(|| Arc::new(Self(all.into())))
@@ -59,6 +65,19 @@ impl Override {
                 let engines = Engines::new(rbac.rules.as_ref(), rbac.shadow_rules.as_ref());
                 Self::Rbac(Box::new(engines))
             }
+            OverrideConfig::Cors(policy) => Self::Cors(Box::new(Origins::new((**policy).clone()))),
+        }
+    }
+
+    // Policies of several levels are one; else the most specific level alone counts.
+    fn within(&mut self, outer: &OverrideConfig) {
+        let OverrideConfig::Cors(policy) = outer else {
+            return;
+        };
+        match self {
+            Self::Cors(own) => **own = (**own).clone().within(policy),
+            Self::On => *self = Self::new(outer),
+            Self::Off | Self::Fault(_) | Self::Rbac(_) | Self::Jwt(_) => {}
         }
     }
 }

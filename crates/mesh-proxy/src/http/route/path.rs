@@ -1,8 +1,8 @@
-//! Whether a path matches: exact, by prefix, by prefix up to a slash, or by a regular expression.
+//! Whether a path matches: exact, by prefix, by prefix up to a slash, by a regular expression or a template.
 
 use mesh_model::{
     matcher::Regex,
-    route::{PathMatch, RouteMatch},
+    route::{PathMatch, RouteMatch, UriTemplate},
 };
 
 /// The path of a [`RouteMatch`], compiled.
@@ -16,6 +16,8 @@ pub(super) enum PathMatcher {
     },
     /// All of the path matches.
     Regex(Box<Regex>),
+    /// All of the path is like it.
+    Template(Box<UriTemplate>),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +39,7 @@ impl PathMatcher {
             PathMatch::Exact(path) => text(Kind::Exact, path),
             PathMatch::SeparatedPrefix(prefix) => text(Kind::Separated, prefix),
             PathMatch::Regex(regex) => Self::Regex(Box::new(regex.clone())),
+            PathMatch::Template(template) => Self::Template(Box::new(template.clone())),
         }
     }
 
@@ -44,6 +47,7 @@ impl PathMatcher {
     pub(super) fn matches(&self, path: &str) -> bool {
         match self {
             Self::Regex(regex) => regex.matches(path.as_bytes()),
+            Self::Template(template) => template.matches(path),
             Self::Text {
                 kind,
                 ignore_case,

@@ -1,10 +1,14 @@
 //! A route table, compiled.
 
 use super::{
-    hash::HashPolicies, host::HostIndex, matches::Matches, overrides::Overrides, target::Target,
+    hash::HashPolicies, host::HostIndex, internal_redirect::InternalRedirects, matches::Matches,
+    mirror::Mirror, overrides::Overrides, redirect::Redirect, rewrite::Rewrite, target::Target,
 };
 use crate::{
-    http::{matching::RequestHead, mutations::Mutations},
+    http::{
+        matching::{HeaderMatcher, RequestHead},
+        mutations::Mutations,
+    },
     telemetry::substitution::InvalidFormat,
     upstream::Clusters,
 };
@@ -33,6 +37,10 @@ pub struct VirtualHost {
     pub name: Arc<str>,
     /// `x-envoy-attempt-count` is set on requests.
     pub include_attempt_count: bool,
+    /// `x-envoy-attempt-count` is set on responses.
+    pub tells_attempts: bool,
+    /// Tries after the first say whether the one before took too long.
+    pub tells_timeouts: bool,
     routes: Vec<Route>,
 }
 
@@ -58,6 +66,8 @@ pub enum Action {
     Forward(Box<Forward>),
     /// Answers by itself.
     Direct(Box<DirectResponse>),
+    /// Sends the client elsewhere.
+    Redirect(Box<Redirect>),
 }
 
 /// Sends requests to a cluster.
@@ -65,16 +75,26 @@ pub enum Action {
 pub struct Forward {
     /// Where to.
     pub(crate) target: Target,
+    /// What the server is asked for instead; `None`: what the client asked for.
+    pub(crate) rewrite: Option<Box<Rewrite>>,
+    /// Who gets copies.
+    pub(crate) mirrors: Box<[Mirror]>,
     /// How long the whole request may take; `None`: for ever.
     pub timeout: Option<Duration>,
     /// Whether `grpc-timeout` counts, and its cap (zero: none).
     pub max_grpc_timeout: Option<Duration>,
     /// Limits on the stream's life.
     pub max_stream_duration: Option<MaxStreamDuration>,
+    /// `None`: the stream may be idle as long as the connection manager lets it; zero: for ever.
+    pub idle_timeout: Option<Duration>,
     /// Retries.
     pub retry: Option<RetryPolicy>,
     /// What keeps requests together, where the cluster hashes.
     pub(crate) hash: HashPolicies,
+    /// One of these must match for a request to be tried again, if there are any.
+    pub(crate) retriable_requests: Box<[HeaderMatcher]>,
+    /// Redirects that are followed here.
+    pub(crate) internal_redirects: Option<Box<InternalRedirects>>,
 }
 
 /// Answers without an upstream.
@@ -98,6 +118,8 @@ impl RouteTable {
             Ok(VirtualHost {
                 name: v.name.as_str().into(),
                 include_attempt_count: v.include_request_attempt_count,
+                tells_attempts: v.include_attempt_count_in_response,
+                tells_timeouts: v.include_is_timeout_retry,
                 routes: compile_routes(model, v, clusters)?,
             })
         };
@@ -143,6 +165,7 @@ fn compile_routes(
 /// What the levels around a route give to it.
 struct Outer<'a> {
     overrides: [&'a [Override]; 2],
+    retry: Option<&'a RetryPolicy>,
     shared: Option<Arc<Overrides>>,
     mutations: Mutations,
 }
@@ -156,6 +179,7 @@ impl<'a> Outer<'a> {
         let of_table = Mutations::within(&table.headers, &Mutations::default())?;
         Ok(Self {
             overrides,
+            retry: host.retry.as_ref(),
             shared: Overrides::compile(&overrides),
             mutations: Mutations::within(&host.headers, &of_table)?,
         })
@@ -176,11 +200,19 @@ impl Route {
         &self.name
     }
 
+    /// How long its streams may be idle, if it says so; zero: for ever.
+    pub(crate) fn idle_timeout(&self) -> Option<Duration> {
+        match &self.action {
+            Action::Forward(forward) => forward.idle_timeout,
+            Action::Direct(_) | Action::Redirect(_) => None,
+        }
+    }
+
     /// What it changes of the headers of a request that drew `random`, and of its response.
     pub(crate) fn mutations(&self, random: u64) -> &Mutations {
         let target = match &self.action {
             Action::Forward(forward) => forward.target.mutations(random),
-            Action::Direct(_) => None,
+            Action::Direct(_) | Action::Redirect(_) => None,
         };
         target.unwrap_or(&self.mutations)
     }
@@ -194,7 +226,7 @@ impl Route {
         let mutations = Mutations::within(&model.headers, &outer.mutations)?;
         Ok(Self {
             name: model.name.as_str().into(),
-            action: Action::compile(&model.action, &mutations, clusters)?,
+            action: Action::compile(model, outer.retry, &mutations, clusters)?,
             operation: operation.and_then(|o| HeaderValue::from_str(o).ok()),
             overrides: outer.overrides(&model.overrides),
             mutations,
@@ -205,21 +237,37 @@ impl Route {
 
 impl Action {
     fn compile(
-        model: &RouteAction,
+        route: &route::Route,
+        outer_retry: Option<&RetryPolicy>,
         mutations: &Mutations,
         clusters: &Clusters,
     ) -> Result<Self, InvalidFormat> {
-        match model {
+        let path = &route.matches.path;
+        match &route.action {
             RouteAction::Forward(forward) => {
                 let timeout = forward.timeout.unwrap_or(DEFAULT_TIMEOUT);
+                let retry = forward.retry.as_ref().or(outer_retry);
+                let asked = retry.map_or(&[][..], |retry| &retry.retriable_request_headers);
                 Ok(Self::Forward(Box::new(Forward {
                     target: Target::compile(&forward.target, mutations, clusters)?,
+                    rewrite: Rewrite::compile(&forward.rewrite, path),
+                    mirrors: (forward.mirrors.iter())
+                        .map(|mirror| Mirror::compile(mirror, clusters))
+                        .collect(),
                     timeout: (!timeout.is_zero()).then_some(timeout),
                     max_grpc_timeout: forward.max_grpc_timeout,
                     max_stream_duration: forward.max_stream_duration,
-                    retry: forward.retry.clone(),
                     hash: HashPolicies::compile(&forward.hash),
+                    idle_timeout: forward.idle_timeout,
+                    retry: retry.cloned(),
+                    retriable_requests: asked.iter().map(HeaderMatcher::new).collect(),
+                    internal_redirects: (forward.internal_redirects.as_ref())
+                        .map(|policy| Box::new(InternalRedirects::compile(policy))),
                 })))
+            }
+            RouteAction::Redirect(redirect) => {
+                let redirect = Redirect::compile(redirect, path);
+                Ok(Self::Redirect(Box::new(redirect)))
             }
             RouteAction::DirectResponse(direct) => Ok(Self::Direct(Box::new(DirectResponse {
                 status: StatusCode::from_u16(direct.status)
@@ -246,6 +294,16 @@ pub(crate) mod tests {
         route::Route {
             name: format!("to-{cluster}"),
             ..route::Route::new(all, RouteAction::Forward(forward))
+        }
+    }
+
+    /// What `route` does, which forwards.
+    pub(crate) fn compiled(route: &route::Route) -> Forward {
+        let clusters = Clusters::default();
+        let action = Action::compile(route, None, &Mutations::default(), &clusters);
+        match action.expect("good formats") {
+            Action::Forward(forward) => *forward,
+            Action::Direct(_) | Action::Redirect(_) => unreachable!("a forward"),
         }
     }
 
@@ -286,7 +344,7 @@ pub(crate) mod tests {
             let found = table.find(&head(&parts))?;
             match &table.route(found).action {
                 Action::Forward(f) => Some(f.target.cluster(0).name().as_str().to_owned()),
-                Action::Direct(_) => None,
+                Action::Direct(_) | Action::Redirect(_) => None,
             }
         };
         assert_eq!(cluster("a.test:80", "/xyz").as_deref(), Some("one"));
@@ -309,7 +367,7 @@ pub(crate) mod tests {
         model.timeout = None;
         let clusters = Clusters::default();
         let Action::Forward(compiled) =
-            Action::compile(&timed.action, &Mutations::default(), &clusters).expect("good formats")
+            Action::compile(&timed, None, &Mutations::default(), &clusters).expect("good formats")
         else {
             unreachable!("a forward")
         };
@@ -319,7 +377,9 @@ pub(crate) mod tests {
             body: vec![b'x'; 10],
             ..route::DirectResponse::new(502)
         });
-        let direct = Action::compile(&direct, &Mutations::default(), &clusters);
+        let all = RouteMatch::new(PathMatch::Prefix("/".into()));
+        let direct = route::Route::new(all, direct);
+        let direct = Action::compile(&direct, None, &Mutations::default(), &clusters);
         let Action::Direct(compiled) = direct.expect("good formats") else {
             unreachable!("direct")
         };

@@ -49,6 +49,8 @@ pub(super) struct Attempts<'a> {
     forward: &'a Forward,
     limits: &'a Limits,
     number: Cell<u32>,
+    // Of a try after the first: whether the one before took too long.
+    after_timeout: Cell<Option<bool>>,
     // Hosts that were tried before, by number.
     tried: RefCell<Vec<u64>>,
     // The host that is being tried.
@@ -87,6 +89,7 @@ impl<'a> Attempts<'a> {
             forward,
             limits,
             number: Cell::new(0),
+            after_timeout: Cell::new(None),
             tried: RefCell::default(),
             active: RefCell::default(),
             snapshot: RefCell::default(),
@@ -110,9 +113,15 @@ impl<'a> Attempts<'a> {
         }
     }
 
+    /// Another try follows; `timeout`: because this one took too long.
+    pub(super) fn goes_on_after(&self, timeout: bool) {
+        self.after_timeout.set(Some(timeout));
+    }
+
     /// The next try.
     pub(super) async fn next(&self) -> Result<Answer, Failure> {
         self.number.set(self.number.get() + 1);
+        self.asked.exchange.tries(self.number.get());
         if let Some(before) = self.active.take() {
             self.tried.borrow_mut().push(before.host().id);
         }
@@ -121,10 +130,6 @@ impl<'a> Attempts<'a> {
         let snapshot = downstream.worker.clusters.get(target);
         self.snapshot.replace(Some(snapshot.clone()));
         let Some(cluster) = snapshot.as_deref() else {
-            self.left(UpstreamRecord {
-                cluster: Some(target.name().as_str().into()),
-                ..UpstreamRecord::default()
-            });
             return Err(Failure::unsent(FailureKind::NoCluster));
         };
         let unsent = |_: &Failure| self.left(cluster.info.record());
@@ -324,13 +329,16 @@ impl<'a> Attempts<'a> {
             metadata,
             operation,
             tells_attempt,
+            tells_timeouts,
             exchange,
             ..
         } = self.asked;
         let additions = Additions {
             attempt: tells_attempt.then(|| self.number.get()),
+            after_timeout: self.after_timeout.get().filter(|_| *tells_timeouts),
             expected_timeout: self.limits.expected(),
             operation: *operation,
+            is_bodiless: upload.is_none(),
         };
         let mut headers = parts.headers.clone();
         if let Some(metadata) = metadata.filter(|_| lease.peer().is_some()) {

@@ -13,8 +13,13 @@ use std::{future::Future, time::Duration};
 use tokio::time::{Instant, sleep_until, timeout};
 
 /// A try took too long.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct TryTimeout;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TryTimeout {
+    /// All of it.
+    Whole,
+    /// The server said nothing.
+    Idle,
+}
 
 /// The limits of one request.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +28,8 @@ pub(super) struct Limits {
     /// From the end of the request, retries included.
     request: Option<Duration>,
     per_try: Option<Duration>,
+    /// From what last came from the server.
+    per_try_idle: Option<Duration>,
     /// From the beginning.
     stream: Option<Duration>,
 }
@@ -40,6 +47,8 @@ impl Limits {
             .retry
             .as_ref()
             .and_then(|retry| retry.per_try_timeout);
+        let idle = (forward.retry.as_ref()).and_then(|retry| retry.per_try_idle_timeout);
+        tell_deadline(headers, forward, grpc);
         let request = take_millis(headers, UPSTREAM_TIMEOUT).unwrap_or(route);
         let per_try = take_millis(headers, PER_TRY_TIMEOUT).unwrap_or(policy);
         let sooner = |t: &Duration| !t.is_zero() && request.is_none_or(|request| *t < request);
@@ -47,6 +56,7 @@ impl Limits {
             began: Instant::now(),
             request: request.filter(|t| !t.is_zero()),
             per_try: per_try.filter(sooner),
+            per_try_idle: idle.filter(sooner),
             stream: stream(forward, grpc),
         }
     }
@@ -54,6 +64,16 @@ impl Limits {
     /// Whether only tries are limited, if anything is.
     pub(super) fn are_none(&self) -> bool {
         self.request.is_none() && self.stream.is_none()
+    }
+
+    /// How long nothing may come from a server.
+    pub(super) fn per_try_idle(&self) -> Option<Duration> {
+        self.per_try_idle
+    }
+
+    /// How long the request may take, retries included.
+    pub(super) fn request(&self) -> Option<Duration> {
+        self.request
     }
 
     /// What the server is told of how long we wait.
@@ -68,18 +88,23 @@ impl Limits {
         upload: Option<&std::rc::Rc<Upload>>,
         attempt: impl Future<Output = T>,
     ) -> Result<T, TryTimeout> {
-        let Some(limit) = self.per_try else {
-            return Ok(attempt.await);
+        // Until its head has come, the server has said nothing.
+        let idle_first = self.per_try_idle < self.per_try || self.per_try.is_none();
+        let (limit, timeout_of) = match (self.per_try, self.per_try_idle) {
+            (None, None) => return Ok(attempt.await),
+            (_, Some(idle)) if idle_first => (idle, TryTimeout::Idle),
+            (Some(whole), _) => (whole, TryTimeout::Whole),
+            (None, Some(idle)) => (idle, TryTimeout::Idle),
         };
         let Some(upload) = upload.filter(|u| u.completed_at().is_none()) else {
-            return timeout(limit, attempt).await.map_err(|_| TryTimeout);
+            return timeout(limit, attempt).await.map_err(|_| timeout_of);
         };
         tokio::select! {
             result = attempt => Ok(result),
             () = async {
                 upload.completed().await;
                 tokio::time::sleep(limit).await;
-            } => Err(TryTimeout),
+            } => Err(timeout_of),
         }
     }
 
@@ -126,8 +151,32 @@ fn capped(asked: Option<Duration>, cap: Duration) -> Option<Duration> {
     Some(asked.map_or(cap, |asked| asked.min(cap)))
 }
 
+// What is taken off the client's deadline for the way back, the server is told, too.
+fn tell_deadline(headers: &mut HeaderMap, forward: &Forward, grpc: Option<Duration>) {
+    let limits = forward.max_stream_duration.as_ref();
+    let offset = limits.and_then(|limits| limits.grpc_timeout_header_offset);
+    if limits.is_some_and(|limits| limits.grpc_timeout_header_max.is_some())
+        && let Some((asked, offset)) = grpc.zip(offset)
+        && let millis = earlier(asked, offset).as_millis()
+        // More digits there are not.
+        && millis < 100_000_000
+        && let Ok(value) = format!("{millis}m").parse()
+    {
+        headers.insert(grpc::TIMEOUT, value);
+    }
+}
+
+fn earlier(asked: Duration, offset: Duration) -> Duration {
+    match asked > offset {
+        true => asked - offset,
+        false => asked,
+    }
+}
+
 fn stream(forward: &Forward, grpc: Option<Duration>) -> Option<Duration> {
     let limits = forward.max_stream_duration?;
+    let offset = limits.grpc_timeout_header_offset.unwrap_or_default();
+    let grpc = grpc.map(|asked| earlier(asked, offset));
     let limit = match (limits.grpc_timeout_header_max, grpc) {
         (Some(cap), Some(asked)) if cap.is_zero() => Some(asked),
         (Some(cap), Some(asked)) => Some(asked.min(cap)),
@@ -246,6 +295,7 @@ mod tests {
                 f.max_stream_duration = Some(MaxStreamDuration {
                     max: Some(max),
                     grpc_timeout_header_max: header,
+                    grpc_timeout_header_offset: None,
                 });
             }
         };

@@ -6,12 +6,20 @@
 //! written, or nothing read) and the mark of an authenticated peer's own reply. Statuses by which an application says that
 //! it did nothing or that the call may be repeated (409, `x-envoy-ratelimited`, gRPC's) count as they are.
 
+mod reset; // when a server says to try again
+
 use super::Answer;
 use crate::{
     flag::ResponseFlags,
     http::{
+        canonical::Canonical,
         grpc,
-        header::{self, MAX_RETRIES, RATELIMITED, RETRIABLE_STATUS_CODES, RETRY_GRPC_ON, RETRY_ON},
+        header::{
+            self, MAX_RETRIES, RATELIMITED, RETRIABLE_HEADER_NAMES, RETRIABLE_STATUS_CODES,
+            RETRY_GRPC_ON, RETRY_ON,
+        },
+        matching::{RequestHead, fields_match},
+        route::Forward,
     },
     upstream::{
         breaker::{Permit, Resource},
@@ -20,7 +28,10 @@ use crate::{
     },
 };
 use http::{HeaderMap, HeaderName, StatusCode, request::Parts};
-use mesh_model::route::{RetryOn, RetryPolicy};
+use mesh_model::{
+    matcher::HeaderMatch,
+    route::{RetryOn, RetryPolicy},
+};
 use std::{borrow::Cow, time::Duration};
 
 /// Envoy's base interval.
@@ -63,6 +74,7 @@ pub(super) struct Retries<'a> {
 enum Facts<'a> {
     Response {
         status: StatusCode,
+        headers: &'a HeaderMap,
         grpc_status: Option<u32>,
         is_ratelimited: bool,
         is_unsent: bool,
@@ -73,10 +85,25 @@ enum Facts<'a> {
 
 impl<'a> Retries<'a> {
     /// By the route's policy, and what the application beside us asks for. Headers that do are taken off.
-    pub(super) fn take(parts: &mut Parts, policy: Option<&'a RetryPolicy>) -> Self {
+    pub(super) fn take(
+        parts: &mut Parts,
+        canonical: &Canonical,
+        random: u64,
+        forward: &'a Forward,
+    ) -> Self {
+        let head = RequestHead {
+            host: canonical.host(),
+            path: &canonical.path,
+            method: &parts.method,
+            headers: &parts.headers,
+            random,
+        };
+        let mut wanted = forward.retriable_requests.iter();
+        let may = wanted.len() == 0 || wanted.any(|header| header.matches(&head));
+        let policy = with_headers(&mut parts.headers, forward.retry.as_ref());
         Self {
             is_idempotent: header::request::is_idempotent(&parts.method),
-            policy: with_headers(&mut parts.headers, policy),
+            policy: policy.filter(|_| may),
             done: 0,
             permit: None,
         }
@@ -113,7 +140,11 @@ impl<'a> Retries<'a> {
                 return Decision::Stop(ResponseFlags::UPSTREAM_OVERFLOW);
             }
         }
-        let delay = back_off(policy, self.done);
+        let told = match facts {
+            Facts::Response { headers, .. } => reset::interval(policy, headers),
+            Facts::Failure(_) | Facts::Timeout => None,
+        };
+        let delay = told.unwrap_or_else(|| back_off(policy, self.done));
         self.done += 1;
         Decision::Again(delay)
     }
@@ -137,6 +168,7 @@ impl<'a> Facts<'a> {
                 let headers = answer.response.headers();
                 Self::Response {
                     status: answer.response.status(),
+                    headers,
                     grpc_status: grpc::status(headers),
                     is_ratelimited: headers.contains_key(RATELIMITED),
                     is_unsent: answer.is_unsent,
@@ -176,6 +208,10 @@ impl<'a> Facts<'a> {
                 is_ratelimited: true,
                 ..
             } => on == RetryOn::EnvoyRatelimited,
+            Self::Response { headers, .. } if on == RetryOn::RetriableHeaders => {
+                let mut wanted = policy.retriable_headers.iter();
+                wanted.any(|matcher| fields_match(headers, matcher))
+            }
             Self::Response {
                 status,
                 grpc_status,
@@ -241,6 +277,8 @@ fn response_matches(
         | RetryOn::ResetBeforeRequest
         | RetryOn::ConnectFailure
         | RetryOn::RefusedStream
+        | RetryOn::RetriableHeaders
+        | RetryOn::Http3PostConnectFailure
         | RetryOn::EnvoyRatelimited => false,
     }
 }
@@ -257,8 +295,9 @@ fn with_headers<'a>(
     let grpc_on = take(headers, RETRY_GRPC_ON);
     let max = take(headers, MAX_RETRIES).and_then(|max| max.trim().parse().ok());
     let codes = take(headers, RETRIABLE_STATUS_CODES);
-    if on.is_none() && grpc_on.is_none() && (policy.is_none() || (max.is_none() && codes.is_none()))
-    {
+    let names = take(headers, RETRIABLE_HEADER_NAMES);
+    let more = max.is_some() || codes.is_some() || names.is_some();
+    if on.is_none() && grpc_on.is_none() && (policy.is_none() || !more) {
         return policy.map(Cow::Borrowed);
     }
     let mut asked = policy.cloned().unwrap_or(RetryPolicy {
@@ -272,6 +311,10 @@ fn with_headers<'a>(
     let codes = codes.iter().flat_map(|list| list.split(','));
     let codes = codes.filter_map(|code| code.trim().parse::<u16>().ok());
     asked.retriable_status_codes.extend(codes);
+    let names = names.iter().flat_map(|list| list.split(','));
+    let names = names.map(str::trim).filter(|name| !name.is_empty());
+    let present = names.map(|name| HeaderMatch::present(name.to_ascii_lowercase()));
+    asked.retriable_headers.extend(present);
     asked.num_retries = max.unwrap_or(asked.num_retries);
     Some(Cow::Owned(asked))
 }

@@ -195,7 +195,7 @@ fn a_response_that_breaks_off_breaks_off() {
         let response = proxy.ask(GET).await;
         assert!(response.ends_with("\r\n\r\nhalf"), "{response}");
         let seen = proxy.seen().await;
-        assert_eq!((seen.status, seen.flags.as_str()), (Some(200), "UC"));
+        assert_eq!((seen.status, seen.flags.as_str()), (Some(200), "UPE"));
         assert_eq!(seen.bytes, (0, 4));
     });
 }

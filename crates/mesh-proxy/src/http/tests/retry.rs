@@ -187,7 +187,7 @@ fn failing_for_good_tells_that_it_was_retried() {
         let body = "retried and the latest reset reason: remote connection failure";
         assert!(response.ends_with(body), "{response}");
         let seen = proxy.seen().await;
-        assert_eq!((seen.status, seen.flags.as_str()), (Some(503), "UF,URX"));
+        assert_eq!((seen.status, seen.flags.as_str()), (Some(503), "URX,UF"));
         assert!(seen.host.is_some(), "the endpoint that failed");
     });
 }

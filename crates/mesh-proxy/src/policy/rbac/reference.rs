@@ -72,9 +72,7 @@ fn principal(rule: &Principal, cautious: bool, facts: &Facts<'_>) -> bool {
         Principal::PeerIp(net) => net.contains(&facts.connection.peer.ip()),
         Principal::RemoteIp(net) => net.contains(&facts.remote),
         Principal::Header(matcher) => header(matcher, cautious, facts),
-        Principal::Path(matcher) => facts
-            .head
-            .is_some_and(|h| matcher.matches(h.path.path().to_owned())),
+        Principal::Path(matcher) => facts.head.is_some_and(|h| matcher.matches(h.path.path())),
         Principal::Metadata(matcher) => facts.metadata.matches(matcher),
     }
 }

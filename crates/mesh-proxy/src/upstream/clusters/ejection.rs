@@ -54,7 +54,8 @@ impl Entry {
     /// A host has failed too often.
     pub(super) fn judge(&mut self, host: &Arc<Host>, kind: Kind) {
         let known = self.hosts.get(&host.address);
-        if !known.is_some_and(|known| known.id == host.id) || host.monitor.is_ejected() {
+        let is_ours = known.is_some_and(|known| known.id == host.id);
+        if !is_ours || host.monitor.is_ejected() {
             return;
         }
         if self.detect(host, kind) {
@@ -178,7 +179,8 @@ impl Entry {
         let ejected = self.ejected();
         let share = 100.0 * (ejected + 1) as f64 / self.hosts.len().max(1) as f64;
         let has_room = share <= f64::from(config.max_ejection_percent.get());
-        if !has_room && !(config.always_eject_one_host && ejected == 0) {
+        let is_the_first = config.always_eject_one_host && ejected == 0;
+        if !has_room && !is_the_first {
             stats.overflowed();
             return false;
         }

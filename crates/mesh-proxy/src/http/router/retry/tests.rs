@@ -7,10 +7,17 @@ use mesh_model::cluster::Limits;
 fn response(status: u16, grpc_status: Option<u32>) -> Facts<'static> {
     Facts::Response {
         status: StatusCode::from_u16(status).expect("a status"),
+        headers: none(),
         grpc_status,
         is_ratelimited: false,
         is_unsent: false,
     }
+}
+
+/// No headers.
+fn none() -> &'static HeaderMap {
+    static NONE: std::sync::OnceLock<HeaderMap> = std::sync::OnceLock::new();
+    NONE.get_or_init(HeaderMap::new)
 }
 
 fn conditions(facts: Facts<'_>) -> Vec<&'static str> {
@@ -87,6 +94,7 @@ fn each_outcome_meets_its_conditions() {
     }
     let limited = Facts::Response {
         status: StatusCode::SERVICE_UNAVAILABLE,
+        headers: none(),
         grpc_status: None,
         is_ratelimited: true,
         is_unsent: false,
@@ -105,6 +113,7 @@ fn only_what_is_proven_or_told_is_safe_for_every_method() {
     let sent = Failure::sent(FailureKind::ConnectionTermination);
     let marked = Facts::Response {
         status: StatusCode::SERVICE_UNAVAILABLE,
+        headers: none(),
         grpc_status: None,
         is_ratelimited: false,
         is_unsent: true,
@@ -135,7 +144,20 @@ fn retries(
             r.header(*n, *v)
         });
     let (mut parts, ()) = request.body(()).expect("a request").into_parts();
-    let retries = Retries::take(&mut parts, policy);
+    let mut route = crate::http::route::tests::forward("/", "c");
+    if let mesh_model::route::RouteAction::Forward(forward) = &mut route.action {
+        forward.retry = policy.cloned();
+    }
+    let forward = crate::http::route::tests::compiled(&route);
+    let head = crate::http::matching::tests::parts("http://a/");
+    let canonical = Canonical {
+        authority: http::HeaderValue::from_static("a"),
+        path: head.uri.path_and_query().cloned().expect("a path"),
+        is_grpc: false,
+        upgrade: None,
+        expects_continue: false,
+    };
+    let retries = Retries::take(&mut parts, &canonical, 0, &forward);
     assert!(!parts.headers.contains_key(RETRY_ON), "taken off");
     Retries {
         policy: retries.policy.map(|p| Cow::Owned(p.into_owned())),
