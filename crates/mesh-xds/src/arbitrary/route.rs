@@ -1,4 +1,4 @@
-//! Arbitrary route tables.
+//! Arbitrary route tables. The large ones are boxed: a test's stack is small.
 
 use super::{duration, filter, matcher, word};
 use mesh_model::route::{
@@ -66,6 +66,7 @@ fn host() -> impl Strategy<Value = VirtualHost> {
                 headers,
             },
         )
+        .boxed()
 }
 
 fn route() -> impl Strategy<Value = Route> {
@@ -89,6 +90,7 @@ fn route() -> impl Strategy<Value = Route> {
                 headers,
             },
         )
+        .boxed()
 }
 
 /// A path is made of variables only where the route matches by a template that has them.
@@ -216,6 +218,7 @@ fn redirect() -> impl Strategy<Value = Redirect> {
             strip_query,
             status,
         })
+        .boxed()
 }
 
 fn target_path() -> impl Strategy<Value = String> {
@@ -306,6 +309,7 @@ fn forward() -> impl Strategy<Value = Forward> {
                 internal_redirects,
             },
         )
+        .boxed()
 }
 
 fn hash() -> impl Strategy<Value = HashPolicy> {
@@ -352,6 +356,7 @@ fn internal_redirects() -> impl Strategy<Value = InternalRedirects> {
                 predicates,
             },
         )
+        .boxed()
 }
 
 fn rate_limited() -> impl Strategy<Value = RateLimitedBackOff> {
@@ -399,4 +404,5 @@ fn retry() -> impl Strategy<Value = RetryPolicy> {
                 }
             },
         )
+        .boxed()
 }
