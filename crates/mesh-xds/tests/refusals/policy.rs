@@ -161,7 +161,7 @@ fn access_control_is_understood_in_full_or_refused() -> Result<()> {
             }
             config[field] = value.clone();
             let found = filter_errors(&pool, &resource, config)?;
-            assert_eq!(found, std::slice::from_ref(want), "{layer} {field}");
+            assert_eq!(found, std::slice::from_ref(&want), "{layer} {field}");
         }
     }
     let type_url = "type.googleapis.com/envoy.extensions.filters.network.rbac.v3.RBAC";
