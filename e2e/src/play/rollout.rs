@@ -13,8 +13,12 @@ use std::{thread, time::Duration};
 /// Plays it. The short form has one roll of each kind, and an API server that is away for 10 s.
 pub(crate) fn play(cluster: &dyn Cluster, form: &Form) -> Result<()> {
     let _mesh = Mesh::install(cluster, &[])?;
-    let (rolls, away) = if form.long { (3, 60) } else { (1, 10) };
-    let traffic = Traffic::start(cluster, "rollout")?;
+    let (seconds, rolls, away) = if form.long {
+        (480, 3, 60)
+    } else {
+        (120, 1, 10)
+    };
+    let traffic = Traffic::start(cluster, "rollout", Duration::from_secs(seconds))?;
     for _ in 0..rolls {
         traffic.under("all servers are replaced", || traffic.roll())?;
     }

@@ -19,8 +19,8 @@ use std::{
 const SERVERS: &str = include_str!("../../manifests/rollout.yaml");
 const LOAD: &str = include_str!("../../manifests/load.yaml");
 
-/// When the load ends by itself, if nobody is left to end it.
-const MOST: Duration = Duration::from_secs(1800);
+/// How long the load may take to end after its time.
+const OVER: Duration = Duration::from_secs(120);
 
 /// Servers and load in a namespace of their own.
 pub(super) struct Traffic<'a> {
@@ -30,6 +30,8 @@ pub(super) struct Traffic<'a> {
     /// Folder of the node.
     ledger: String,
     started: Instant,
+    /// How long the load goes on.
+    length: Duration,
     /// What went wrong while it ran, and when.
     faults: RefCell<Vec<Fault>>,
 }
@@ -43,15 +45,15 @@ struct Fault {
 }
 
 impl<'a> Traffic<'a> {
-    /// Starts the servers, then the load. It goes on until it is judged.
-    pub(super) fn start(cluster: &'a dyn Cluster, name: &str) -> Result<Self> {
+    /// Starts the servers, then the load, which goes on for `length`: longer than all that is done to the mesh takes.
+    pub(super) fn start(cluster: &'a dyn Cluster, name: &str, length: Duration) -> Result<Self> {
         let kubectl = cluster.kubectl();
         let namespace = Namespace::injected(kubectl, name)?;
         let ledger = format!("/run/mesh-ledger-{name}");
         let servers = SERVERS.replace("LEDGER", &ledger);
         kubectl.apply_text(&servers, &["-n", name])?;
         kubectl.rolled_out(name, "nginx")?;
-        let load = cluster.manifest(&LOAD.replace("SECONDS", &MOST.as_secs().to_string()));
+        let load = cluster.manifest(&LOAD.replace("SECONDS", &length.as_secs().to_string()));
         kubectl.apply_text(&load, &["-n", name])?;
         let running = [
             "-n",
@@ -71,6 +73,7 @@ impl<'a> Traffic<'a> {
             namespace,
             ledger,
             started: Instant::now(),
+            length,
             faults: RefCell::default(),
         })
     }
@@ -101,7 +104,7 @@ impl<'a> Traffic<'a> {
         self.kubectl.rolled_out(name, "nginx")
     }
 
-    /// Ends the load, and judges it.
+    /// Waits for the load's end, and judges it.
     ///
     /// # Errors
     /// Unless every request succeeded and arrived once, and in each second of each fault there were some.
@@ -121,17 +124,13 @@ impl<'a> Traffic<'a> {
             .try_for_each(|fault| fault.met_traffic(&report))
     }
 
-    /// Tells the load that it is enough; what it says then.
+    /// What the load says when its time is over.
     fn end(&self) -> Result<Report> {
         let name = &self.namespace.name;
-        let process = pod::process(self.cluster, name, "app=load")?.context("a node")?;
-        let mut kill = self.cluster.on_node("kill").context("a node")?;
-        pod::output(kill.args(["-TERM", &process]))?;
+        let left = self.length.saturating_sub(self.started.elapsed()) + OVER;
+        let patience = format!("--timeout={}s", left.as_secs());
         let over = ["-n", name, "wait", "job/load", "--for=condition=Complete"];
-        let patience = ["--timeout=120s"];
-        self.kubectl
-            .text(&[&over[..], &patience].concat())
-            .context("the load, which was told to end")?;
+        self.kubectl.text(&[&over[..], &[&patience]].concat())?;
         let report = self
             .kubectl
             .text(&["-n", name, "logs", "job/load", "-c", "load"])?;
