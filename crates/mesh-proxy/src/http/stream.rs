@@ -158,6 +158,10 @@ impl Pass<'_> {
             path,
             ..self.canonical.clone()
         });
+        if let Some(changed) = &changed {
+            // The log must not tell what was taken off, such as a token.
+            exchange.rewritten(changed);
+        }
         let canonical = changed.as_ref().unwrap_or(&self.canonical);
 
         let routes = routes.ok_or_else(LocalReply::no_route_table)?;

@@ -93,7 +93,7 @@ impl Places {
     }
 }
 
-/// The tokens that stand behind `prefix` in a header's value; without one, the value.
+/// What stands behind each `prefix` in a header's value, to its end; without a prefix, the value.
 fn behind(value: &HeaderValue, prefix: &str) -> Vec<String> {
     let bytes = value.as_bytes();
     if prefix.is_empty() {
@@ -102,18 +102,8 @@ fn behind(value: &HeaderValue, prefix: &str) -> Vec<String> {
     }
     let text = String::from_utf8_lossy(bytes);
     let starts = text.match_indices(prefix);
-    let ends = |rest: &str| rest.find(|c: char| !is_token(c)).unwrap_or(rest.len());
-    starts
-        .map(|(at, _)| {
-            let rest = text[at + prefix.len()..].trim_start_matches(' ');
-            rest[..ends(rest)].to_owned()
-        })
-        .collect()
-}
-
-/// What tokens consist of: Base64url, and dots.
-fn is_token(letter: char) -> bool {
-    letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.')
+    let rest = |(at, _)| text[at + prefix.len()..].trim_start_matches(' ').to_owned();
+    starts.map(rest).collect()
 }
 
 fn cookies(headers: &HeaderMap, name: &str) -> impl Iterator<Item = String> {
@@ -155,12 +145,12 @@ mod tests {
             (
                 &[("authorization", "Basic x, Bearer a.b.c, y")],
                 "/",
-                vec!["a.b.c"],
+                vec!["a.b.c, y"],
             ),
             (
                 &[("authorization", "Bearer a.b.c, Bearer d.e.f")],
                 "/",
-                vec!["a.b.c", "d.e.f"],
+                vec!["a.b.c, Bearer d.e.f", "d.e.f"],
             ),
             (
                 &[
