@@ -161,6 +161,12 @@ fn decode_locality<A>(
     if priority > 128 {
         return at.field("priority").refuse("is over 128");
     }
+    let endpoints = endpoints?;
+    let sum: u64 = endpoints.iter().map(|e| u64::from(e.weight)).sum();
+    if sum > u32::MAX.into() {
+        let at = at.field("lb_endpoints");
+        return at.refuse("have weights whose sum is over 4294967295");
+    }
     Some(LocalityEndpoints {
         locality: Locality {
             region: locality.region.into(),
@@ -169,7 +175,7 @@ fn decode_locality<A>(
         },
         weight: weight?,
         priority,
-        endpoints: endpoints?,
+        endpoints,
     })
 }
 

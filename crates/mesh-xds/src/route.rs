@@ -25,7 +25,7 @@ use crate::{
 };
 use bytes::Bytes;
 use mesh_model::route::{
-    PathMatch, PathRewrite, Route, RouteAction, RouteConfiguration, VirtualHost,
+    PathMatch, PathRedirect, PathRewrite, Route, RouteAction, RouteConfiguration, VirtualHost,
 };
 use prost::Message;
 use std::{collections::HashMap, mem::take};
@@ -246,10 +246,18 @@ fn decode_route(mut wire: wire::Route, at: &At<'_>) -> Option<Route> {
     })
 }
 
-/// Variables that a path is made of are those of the route's template.
+/// Variables that a path is made of are those of the route's template, and such a one has no prefix.
 fn expect_variables(path: &PathMatch, action: &RouteAction, at: &At<'_>) -> Option<()> {
-    let RouteAction::Forward(forward) = action else {
-        return Some(());
+    let forward = match action {
+        RouteAction::Forward(forward) => forward,
+        RouteAction::Redirect(redirect)
+            if matches!(redirect.path, Some(PathRedirect::Prefix(_)))
+                && matches!(path, PathMatch::Template(_)) =>
+        {
+            return (at.field("redirect").field("prefix_rewrite"))
+                .refuse("a template has no prefix");
+        }
+        _ => return Some(()),
     };
     match (&forward.rewrite.path, path) {
         (Some(PathRewrite::Template(rewrite)), PathMatch::Template(template))
@@ -259,6 +267,9 @@ fn expect_variables(path: &PathMatch, action: &RouteAction, at: &At<'_>) -> Opti
         }
         (Some(PathRewrite::Template(_)), _) => (at.field("route").field("path_rewrite_policy"))
             .refuse("names variables that the route does not match by a template"),
+        (Some(PathRewrite::Prefix(_)), PathMatch::Template(_)) => {
+            (at.field("route").field("prefix_rewrite")).refuse("a template has no prefix")
+        }
         _ => Some(()),
     }
 }

@@ -95,12 +95,12 @@ fn dns() -> impl Strategy<Value = DnsDiscovery> {
         LookupFamily::V4Preferred,
         LookupFamily::All,
     ]);
-    let positive = || duration().prop_map(|timeout| timeout.max(Duration::from_millis(1)));
-    let failure = option::of((positive(), positive()).prop_map(|(a, b)| (a.min(b), a.max(b))));
+    let interval = || duration().prop_map(|interval| interval.max(Duration::from_millis(2)));
+    let failure = option::of((interval(), interval()).prop_map(|(a, b)| (a.min(b), a.max(b))));
     (
         named,
         family,
-        positive(),
+        interval(),
         failure,
         any::<bool>(),
         duration(),

@@ -83,7 +83,8 @@ fn endpoint<A: Debug>(address: impl Strategy<Value = A>) -> impl Strategy<Value 
             HealthStatus::Draining,
             HealthStatus::Degraded,
         ]),
-        1..=u32::MAX,
+        // The sum of a locality's is limited, too.
+        1..=u32::MAX / 4,
         collection::btree_map(word(), word(), 0..4),
         option::of(word()),
     )

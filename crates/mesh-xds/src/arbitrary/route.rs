@@ -93,11 +93,19 @@ fn route() -> impl Strategy<Value = Route> {
         .boxed()
 }
 
-/// A path is made of variables only where the route matches by a template that has them.
+/// A path is made of variables only where the route matches by a template that has them; such a one has no prefix.
 fn with_variables_of(matches: &RouteMatch, mut action: RouteAction) -> RouteAction {
+    if let RouteAction::Redirect(redirect) = &mut action
+        && matches!(redirect.path, Some(PathRedirect::Prefix(_)))
+        && matches!(matches.path, PathMatch::Template(_))
+    {
+        redirect.path = None;
+    }
     if let RouteAction::Forward(forward) = &mut action {
         let made = matches!(forward.rewrite.path, Some(PathRewrite::Template(_)));
-        if made && !matches!(matches.path, PathMatch::Template(_)) {
+        let is_template = matches!(matches.path, PathMatch::Template(_));
+        let cut = matches!(forward.rewrite.path, Some(PathRewrite::Prefix(_)));
+        if made && !is_template || cut && is_template {
             forward.rewrite.path = None;
         }
     }
@@ -344,7 +352,7 @@ fn internal_redirects() -> impl Strategy<Value = InternalRedirects> {
         any::<u32>(),
         collection::vec(status, 1..4),
         any::<bool>(),
-        collection::vec(header, 0..3),
+        collection::btree_set(header, 0..3).prop_map(Vec::from_iter),
         collection::vec(predicate, 0..3),
     )
         .prop_map(
@@ -366,7 +374,8 @@ fn rate_limited() -> impl Strategy<Value = RateLimitedBackOff> {
         name: name.into(),
         format,
     });
-    (collection::vec(header, 1..3), option::of(duration()))
+    let max = duration().prop_filter("an Envoy wants one", |d| !d.is_zero());
+    (collection::vec(header, 1..3), option::of(max))
         .prop_map(|(headers, max)| RateLimitedBackOff { headers, max })
 }
 

@@ -3,15 +3,18 @@
 use crate::{
     decode::{self, At, Extension, wire_duration},
     endpoint,
-    pb::envoy::{
-        config::{
-            cluster::v3::{
-                Cluster as Wire,
-                cluster::{DiscoveryType, DnsLookupFamily, RefreshRate},
+    pb::{
+        envoy::{
+            config::{
+                cluster::v3::{
+                    Cluster as Wire,
+                    cluster::{DiscoveryType, DnsLookupFamily, RefreshRate},
+                },
+                core::v3::TypedExtensionConfig,
             },
-            core::v3::TypedExtensionConfig,
+            extensions::network::dns_resolver::cares::v3::CaresDnsResolverConfig,
         },
-        extensions::network::dns_resolver::cares::v3::CaresDnsResolverConfig,
+        google::protobuf::Duration as WireDuration,
     },
 };
 use mesh_model::cluster::{DEFAULT_DNS_REFRESH, DnsDiscovery, DnsKind, LookupFamily};
@@ -20,8 +23,8 @@ use std::{mem::take, time::Duration};
 
 /// Envoy's longest time after a failure, in first ones.
 const LONGEST_FAILURE: u32 = 10;
-/// The shortest time that Envoy takes.
-const SHORTEST_REFRESH: Duration = Duration::from_millis(1);
+/// Envoy wants more than this between lookups.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 pub(super) fn encode_type(dns: &DnsDiscovery) -> DiscoveryType {
     match dns.kind {
@@ -56,14 +59,7 @@ pub(super) fn decode(wire: &mut Wire, kind: DnsKind, at: &At<'_>) -> Option<DnsD
     let listed = wire.load_assignment.take();
     let endpoints = at.required("load_assignment", listed, endpoint::decode_named);
     let refresh = wire.dns_refresh_rate.take();
-    let refresh = at.optional(
-        "dns_refresh_rate",
-        refresh,
-        |wire, at| match decode::duration(wire, at)? {
-            short if short < SHORTEST_REFRESH => at.refuse("is less than a millisecond"),
-            duration => Some(duration),
-        },
-    );
+    let refresh = at.optional("dns_refresh_rate", refresh, decode_interval);
     let failure = wire.dns_failure_refresh_rate.take();
     let failure = at.optional("dns_failure_refresh_rate", failure, decode_rate);
     let jitter = at.optional("dns_jitter", wire.dns_jitter.take(), decode::duration);
@@ -97,9 +93,9 @@ pub(super) fn decode(wire: &mut Wire, kind: DnsKind, at: &At<'_>) -> Option<DnsD
 
 fn decode_rate(mut wire: RefreshRate, at: &At<'_>) -> Option<(Duration, Duration)> {
     let base = wire.base_interval.take();
-    let base = at.required("base_interval", base, decode::positive);
+    let base = at.required("base_interval", base, decode_interval);
     let max = wire.max_interval.take();
-    let max = at.optional("max_interval", max, decode::positive);
+    let max = at.optional("max_interval", max, decode_interval);
     at.finish(wire);
     let base = base?;
     match max?.unwrap_or(base.saturating_mul(LONGEST_FAILURE)) {
@@ -107,6 +103,13 @@ fn decode_rate(mut wire: RefreshRate, at: &At<'_>) -> Option<(Duration, Duration
             .field("max_interval")
             .refuse("is less than base_interval"),
         max => Some((base, max)),
+    }
+}
+
+fn decode_interval(wire: WireDuration, at: &At<'_>) -> Option<Duration> {
+    match decode::duration(wire, at)? {
+        short if short <= SHORTEST => at.refuse("must be more than a millisecond"),
+        duration => Some(duration),
     }
 }
 

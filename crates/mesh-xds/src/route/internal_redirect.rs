@@ -71,6 +71,11 @@ pub(super) fn decode(mut wire: Wire, at: &At<'_>) -> Option<InternalRedirects> {
     if statuses.is_empty() {
         statuses.push(302);
     }
+    let twice = |(n, name): (usize, &String)| headers_to_copy[..n].contains(name);
+    if headers_to_copy.iter().enumerate().any(twice) {
+        let at = at.field("response_headers_to_copy");
+        return at.refuse("names a header twice");
+    }
     if headers_to_copy.len() > MOST_COPIED {
         let at = at.field("response_headers_to_copy");
         return at.refuse(format!("are more than {MOST_COPIED}"));

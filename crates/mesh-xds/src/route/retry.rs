@@ -185,7 +185,7 @@ fn decode_back_off(
 
 fn decode_limited(mut wire: RateLimitedRetryBackOff, at: &At<'_>) -> Option<RateLimitedBackOff> {
     let headers = at.list("reset_headers", take(&mut wire.reset_headers), decode_reset);
-    let max = at.optional("max_interval", wire.max_interval.take(), decode::duration);
+    let max = at.optional("max_interval", wire.max_interval.take(), decode::positive);
     at.finish(wire);
     let headers = headers?;
     match headers.is_empty() {

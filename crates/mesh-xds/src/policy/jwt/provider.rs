@@ -3,12 +3,15 @@
 use crate::{
     decode::{self, At, wire_duration},
     matcher,
-    pb::envoy::{
-        config::core::v3::{HttpUri, http_uri::HttpUpstreamType},
-        extensions::filters::http::jwt_authn::v3::{
-            JwtClaimToHeader, JwtHeader, JwtProvider as Wire, RemoteJwks,
-            jwt_provider::{JwksSourceSpecifier, NormalizePayload},
+    pb::{
+        envoy::{
+            config::core::v3::{HttpUri, http_uri::HttpUpstreamType},
+            extensions::filters::http::jwt_authn::v3::{
+                JwtClaimToHeader, JwtHeader, JwtProvider as Wire, RemoteJwks,
+                jwt_provider::{JwksSourceSpecifier, NormalizePayload},
+            },
         },
+        google::protobuf::Duration as WireDuration,
     },
     source,
 };
@@ -17,7 +20,13 @@ use mesh_model::policy::jwt::{
     ClaimToHeader, DEFAULT_CACHE_DURATION, DEFAULT_CLOCK_SKEW, Keys, Provider, RemoteKeys,
     TokenHeader,
 };
-use std::{mem::take, time::Duration};
+use std::{mem::take, ops::Range, time::Duration};
+
+/// For how long Envoy keeps keys.
+const CACHE_DURATIONS: Range<Duration> =
+    Duration::from_millis(1)..Duration::from_secs(2_500_000 * 3600);
+/// Envoy's limit of the time for an answer.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(1 << 32);
 
 pub(super) fn encode(provider: &Provider) -> Wire {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
@@ -177,7 +186,7 @@ fn decode_claim(mut wire: JwtClaimToHeader, at: &At<'_>) -> Option<ClaimToHeader
 fn decode_remote(mut wire: RemoteJwks, at: &At<'_>) -> Option<RemoteKeys> {
     let uri = at.required("http_uri", wire.http_uri.take(), decode_uri);
     let cache = wire.cache_duration.take();
-    let cache = at.optional("cache_duration", cache, decode::duration);
+    let cache = at.optional("cache_duration", cache, decode_cache_duration);
     if wire.async_fetch.take().is_some() {
         at.field("async_fetch")
             .ignore("keys are fetched when the first token needs them");
@@ -190,6 +199,13 @@ fn decode_remote(mut wire: RemoteJwks, at: &At<'_>) -> Option<RemoteKeys> {
         timeout,
         cache_duration: cache?.unwrap_or(DEFAULT_CACHE_DURATION),
     })
+}
+
+fn decode_cache_duration(wire: WireDuration, at: &At<'_>) -> Option<Duration> {
+    match decode::duration(wire, at)? {
+        duration if CACHE_DURATIONS.contains(&duration) => Some(duration),
+        _ => at.refuse("is not between a millisecond and 2500000 hours"),
+    }
 }
 
 fn decode_uri(mut wire: HttpUri, at: &At<'_>) -> Option<(String, String, Duration)> {
@@ -214,6 +230,7 @@ fn decode_uri(mut wire: HttpUri, at: &At<'_>) -> Option<(String, String, Duratio
         wire.timeout.take(),
         |timeout, at| match decode::duration(timeout, at)? {
             Duration::ZERO => at.refuse("must not be zero"),
+            long if long >= LONGEST_TIMEOUT => at.refuse("is not below 2^32 s"),
             timeout => Some(timeout),
         },
     );
