@@ -280,6 +280,12 @@ fn sec_38_of_two_tokens_both_have_to_be_good() {
                     ),
                     format!("/?access_token={first}&access_token={second} HTTP/1.1\r\nhost: a"),
                 ] {
+                    // What stands behind `Bearer`, to the header's end, is one token, and none if it holds two.
+                    let want = if head.contains(", Bearer") {
+                        "401"
+                    } else {
+                        want
+                    };
                     let response = ask(&proxy, &head).await;
                     assert_eq!(status(&response), want, "{head}");
                 }
